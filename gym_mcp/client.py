@@ -1,0 +1,111 @@
+"""Drive an environment through its operator plane: what the coordinator knows, whatever the transport.
+
+Each rung of the transport ladder is an `EnvironmentClient`; the suite in `tests/test_ladder.py` holds them to
+the same behaviour. A harness gets the `AgentSession` of an episode and cannot tell which rung it is on.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gym_mcp.episode import Step
+from gym_mcp.types import Item, JSONObject, Reward, Task, ToolResult, ToolSpec, Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What `describe` tells of an environment. `tools` carry an output schema for the operator only."""
+
+    name: str
+    version: str
+    summary: str
+    interaction: str
+    reward_range: tuple[float, float]
+    higher_is_better: bool
+    floor: float
+    has_solution: bool
+    num_tasks: int | None
+    tools: list[JSONObject] = field(default_factory=list)
+    identity: Mapping[str, str] = field(default_factory=dict)
+    """Content hashes: `environment`, `verifier`, `options`."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """The outcome of `verify_episode`: the reward, and the server's record that it rests on."""
+
+    reward: Reward
+    ledger: list[JSONObject]
+
+
+class AgentSession(ABC):
+    """The agent plane of one episode, as a harness sees it."""
+
+    prompt: Sequence[Item]
+    """Responses input items: system, developer and user messages of the task."""
+    params: Mapping[str, Any]
+    """Sampling settings that the task asks for."""
+    url: str | None = None
+    """URL of the agent plane for agents of their own process; None off HTTP."""
+
+    @abstractmethod
+    async def list_tools(self) -> Sequence[ToolSpec]: ...
+
+    @abstractmethod
+    async def call(self, name: str, arguments: JSONObject) -> ToolResult:
+        """Call a tool. Errors that the model should read come back as results with `is_error`."""
+
+    @abstractmethod
+    async def reply(self, message: str) -> str | None:
+        """Tell the user `message`; what they say next, or None when the conversation is over."""
+
+
+class EpisodeClient(ABC):
+    """One open episode, as the coordinator sees it."""
+
+    agent: AgentSession
+
+    @abstractmethod
+    async def reference_step(self, index: int, results: Sequence[str]) -> Step:
+        """Step `index` of `solution()`, given the result texts of the step before."""
+
+    @abstractmethod
+    async def verify(self, transcript: Transcript) -> Verdict:
+        """Freeze, score and close the episode. Idempotent."""
+
+    @abstractmethod
+    async def state(self) -> JSONObject: ...
+
+    @abstractmethod
+    async def ledger(self) -> list[JSONObject]: ...
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+
+class EnvironmentClient(ABC):
+    """An environment, behind any transport. Use it as an async context manager."""
+
+    @abstractmethod
+    async def describe(self) -> Description: ...
+
+    @abstractmethod
+    def tasks(self) -> AsyncIterator[JSONObject]:
+        """The environment's own tasks as rows (the form of `tasks.jsonl`)."""
+
+    @abstractmethod
+    async def open_episode(self, task: Task[Any], *, seed: int, key: str | None = None) -> EpisodeClient:
+        """Open an episode of `task`. Idempotent by `key`."""
+
+    async def aclose(self) -> None:
+        """Free connections and processes."""
+        return None
+
+    async def __aenter__(self) -> EnvironmentClient:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()

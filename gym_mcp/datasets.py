@@ -1,0 +1,176 @@
+"""Task rows from JSONL files, in our own form or as NeMo Gym publishes them.
+
+Ours: `{"id", "prompt", "data", "params", "tools"}`. NeMo Gym's: `responses_create_params` holds prompt, tools and
+sampling, and the verifier's fields stand at top level or in `verifier_metadata`. Fields that are neither are data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from pydantic import ValidationError
+
+from gym_mcp.environment import Environment
+from gym_mcp.errors import UsageError
+from gym_mcp.tools import explain
+from gym_mcp.types import Item, JSONObject, Task, user_message
+
+ID_FIELDS: Final = ("id", "task_id", "uuid", "_ng_task_index")
+_OWN_FIELDS: Final = frozenset({"id", "prompt", "data", "params", "tools"})
+_NOT_PARAMS: Final = frozenset({"input", "tools", "model", "stream", "store", "metadata", "background", "user"})
+
+
+class Rows:
+    """Rows of a JSONL file with the place each came from, for error messages."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[tuple[str, JSONObject]]:
+        try:
+            file = self.path.open("rb")
+        except OSError as e:
+            raise UsageError(f"{self.path}: {e.strerror}") from None
+        with file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                where = f"{self.path}:{number}"
+                try:
+                    row = orjson.loads(line)
+                except orjson.JSONDecodeError as e:
+                    raise UsageError(f"{where}: not JSON: {e}") from None
+                if not isinstance(row, dict):
+                    raise UsageError(f"{where}: a row is a JSON object, not {type(row).__name__}")
+                yield where, row
+
+
+def read_rows(path: Path) -> Iterator[JSONObject]:
+    """The rows of a JSONL file, one object a line."""
+    for _, row in Rows(path):
+        yield row
+
+
+def load_tasks(cls: type[Environment[Any]], source: Path | None = None) -> Iterator[Task[Any]]:
+    """The tasks of a file, or the environment's own; each validated, ids unique.
+
+    Raises `UsageError` with file, line and field for a row that does not fit.
+    """
+    rows: Iterable[tuple[str, Any]]
+    if source is not None:
+        rows = Rows(source)
+    else:
+        rows = ((f"{cls.name}.tasks()[{i}]", row) for i, row in enumerate(cls.tasks()))
+    seen: set[int] = set()
+    for where, row in rows:
+        task = row if isinstance(row, Task) else parse_task(cls, row, where)
+        key = hash(task.id)
+        copies = 1
+        while key in seen:
+            if not isinstance(row, Task) and explicit_id(row) is not None:
+                raise UsageError(f"{where}: task id `{task.id}` is used twice; ids must be unique")
+            copies += 1
+            base = task.id.rsplit("-", 1)[0] if copies > 2 else task.id
+            task = Task(f"{base}-{copies}", task.prompt, task.data, task.params, task.tools)
+            key = hash(task.id)
+        seen.add(key)
+        yield task
+
+
+def explicit_id(row: Mapping[str, Any]) -> str | None:
+    """The id that a row states, if any."""
+    for name in ID_FIELDS:
+        value = row.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool) and str(value):
+            return str(value)
+    return None
+
+
+def row_id(row: Mapping[str, Any]) -> str:
+    """The stated id, or the first 12 hex digits of the row's SHA-256: stable when rows move."""
+    return explicit_id(row) or hashlib.sha256(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+
+
+def parse_task(cls: type[Environment[Any]], row: JSONObject, where: str) -> Task[Any]:
+    """One row as a task of `cls`."""
+    params = row.get("responses_create_params")
+    try:
+        if isinstance(params, dict):
+            prompt = _items(params.get("input"), "responses_create_params.input")
+            sampling = {k: v for k, v in params.items() if k not in _NOT_PARAMS and v is not None}
+            tools = _tool_names(params.get("tools"), cls)
+            data = _flat_data(row)
+        elif params is not None:
+            raise _Unfit("responses_create_params: an object is expected")
+        else:
+            prompt = _items(row.get("prompt"), "prompt")
+            sampling = row.get("params") or {}
+            tools = _tool_names(row.get("tools"), cls)
+            data = row["data"] if "data" in row else {k: v for k, v in row.items() if k not in _OWN_FIELDS}
+        if not isinstance(sampling, dict):
+            raise _Unfit("params: an object is expected")
+        if not prompt:
+            prompt = [user_message(cls.summary())]
+        return Task(row_id(row), prompt, cls.parse_row(data), sampling, tools)
+    except _Unfit as e:
+        raise UsageError(f"{where}: {e}") from None
+    except ValidationError as e:
+        raise UsageError(f"{where}: {explain(e)}") from None
+
+
+class _Unfit(ValueError):
+    pass
+
+
+def _items(value: Any, field: str) -> list[Item]:
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [user_message(value)]
+    if not isinstance(value, list):
+        raise _Unfit(f"{field}: a string or a list of Responses input items is expected")
+    for i, item in enumerate(value):
+        if not isinstance(item, dict) or not ("type" in item or "role" in item):
+            raise _Unfit(f"{field}.{i}: not a Responses input item (needs `type` or `role`)")
+    return value
+
+
+def _tool_names(value: Any, cls: type[Environment[Any]]) -> tuple[str, ...] | None:
+    """Names of the tools that a row lists. An environment whose tools come from the data decides for itself."""
+    if value is None or cls.has("tools_for"):
+        return None
+    if not isinstance(value, list):
+        raise _Unfit("tools: a list is expected")
+    names = tuple(t.get("name", "") if isinstance(t, dict) else str(t) for t in value)
+    missing = [n for n in names if n not in cls.tools()]
+    if missing:
+        raise _Unfit(f"tools: environment {cls.name} has no tool `{missing[0]}`")
+    return names
+
+
+def _flat_data(row: JSONObject) -> JSONObject:
+    """Verifier fields of a NeMo Gym row: `verifier_metadata` and top level merged, top level first."""
+    top = {k: v for k, v in row.items() if k not in ("responses_create_params", "verifier_metadata")}
+    nested = row.get("verifier_metadata")
+    if nested is None:
+        return top
+    if not isinstance(nested, dict):
+        raise _Unfit("verifier_metadata: an object is expected")
+    return {**nested, **top}
+
+
+def as_row(task: Task[Any]) -> JSONObject:
+    """A task in our own form, the one that `parse_task` reads back."""
+    data = task.data
+    if hasattr(data, "model_dump"):
+        data = data.model_dump(mode="json")
+    row: JSONObject = {"id": task.id, "prompt": list(task.prompt), "data": data}
+    if task.params:
+        row["params"] = dict(task.params)
+    if task.tools is not None:
+        row["tools"] = list(task.tools)
+    return row

@@ -1,0 +1,231 @@
+"""What an author writes: a class is an environment, an instance is one episode's state."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import random
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeAlias, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from gym_mcp.errors import UsageError
+from gym_mcp.suggest import did_you_mean
+from gym_mcp.tools import Tool, explain, tools_of
+from gym_mcp.types import Call, Image, JSONObject, Reward, Row, Task, Transcript
+
+Step: TypeAlias = "Call | str | list[Call]"
+Solution: TypeAlias = "Step | Iterable[Step] | Iterator[Step] | AsyncIterator[Step]"
+
+
+class Options(BaseModel):
+    """Settings of an environment (`--set env.NAME=VALUE`): subclass it inside the environment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Environment(Generic[Row]):
+    """Tools, state and verification for a family of tasks.
+
+    `open` and `verify` are all that must be written; `@tool` methods are what the agent can call. Sync and
+    `async` both work everywhere. Only public names that the author sets live on the instance besides `task`,
+    `rng` and `options`.
+    """
+
+    name: ClassVar[str] = ""
+    """Defaults to the folder of a hub environment, else to the class name in snake_case."""
+    named: ClassVar[bool] = False
+    version: ClassVar[str] = "1"
+    domain: ClassVar[str] = "other"
+    tags: ClassVar[tuple[str, ...]] = ()
+    reward_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    higher_is_better: ClassVar[bool] = True
+    floor: ClassVar[float] = 0.0
+    """What an agent that does nothing scores at most."""
+    call_timeout: ClassVar[float] = 60.0
+    """Seconds that `open`, a tool, `reply` or `verify` may take."""
+    max_calls: ClassVar[int] = 1_000
+    """Tool calls in one episode."""
+    max_result_chars: ClassVar[int] = 400_000
+    """Characters in one tool result; a longer one is an error to the agent."""
+    Options: ClassVar[type[Options]] = Options
+    row_type: ClassVar[Any] = None
+    """The row model of `Environment[RowModel]`; None when `task.data` stays a dict."""
+    options: Any = Options()
+
+    task: Task[Row]
+    seed: int = 0
+    done: bool = False
+    """Set it to end the episode: later calls are refused and the harness is told."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.named = "name" in cls.__dict__
+        if not cls.named:
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        for base in getattr(cls, "__orig_bases__", ()):
+            origin, args = get_origin(base), get_args(base)
+            if isinstance(origin, type) and issubclass(origin, Environment) and args:
+                cls.row_type = None if args[0] in (Any, dict) or get_origin(args[0]) is dict else args[0]
+        if "Options" in cls.__dict__:
+            try:
+                cls.options = cls.Options()
+            except ValidationError:
+                cls.options = None  # a required one is missing: `configured` says which
+
+    @cached_property
+    def rng(self) -> random.Random:
+        """Random numbers of this episode, seeded from (run seed, task id, repeat)."""
+        return random.Random(self.seed)
+
+    # -- the author's methods ------------------------------------------------------------------------------
+
+    def open(self, task: Task[Row]) -> Awaitable[None] | None:
+        """Set up this episode's state for `task`."""
+        return None
+
+    def verify(self, transcript: Transcript) -> Any:
+        """Score the episode: a float or a `Reward` (or an awaitable of one)."""
+        raise NotImplementedError(f"{type(self).__name__}.verify")
+
+    def solution(self) -> Solution:
+        """A reference solution: steps returned as a list or yielded one by one.
+
+        A step is a `Call` (a generator receives its result's text), a list of calls made in parallel (it
+        receives their texts), or a `str`: what the agent says. The last `str` is the final answer.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.solution")
+
+    def reply(self, message: str) -> Any:
+        """The next user message after the agent said `message`, or None to end the conversation."""
+        return None
+
+    def tools_for(self, task: Task[Row]) -> Iterable[str | Tool] | None:
+        """Names of the tools that the agent gets for this task, or `Tool`s made from its data; None for all."""
+        return task.tools
+
+    def close(self) -> Awaitable[None] | None:
+        """Free what `open` took. Called once, also after failures."""
+        return None
+
+    def snapshot(self) -> Any:
+        """A copy of the episode's state, good for `restore`."""
+        return copy.deepcopy({k: v for k, v in self.__dict__.items() if k != "task"})
+
+    def restore(self, snapshot: Any) -> None:
+        """Go back to a snapshot of this episode."""
+        kept = self.__dict__.get("task")
+        self.__dict__.clear()
+        self.__dict__.update(copy.deepcopy(snapshot))
+        if kept is not None:
+            self.task = kept
+
+    def state(self) -> JSONObject:
+        """What the operator is shown of the state; public attributes that are JSON, by default."""
+        hidden = {"task", "rng", "seed", "options"}
+        return {
+            k: v for k, v in self.__dict__.items() if not k.startswith("_") and k not in hidden and _is_json(v)
+        }
+
+    def resources(self) -> Mapping[str, str | bytes | Image]:
+        """Files of the task that the agent may read, by URI or plain name."""
+        return {}
+
+    @classmethod
+    def tasks(cls) -> Iterable[Task[Row] | JSONObject]:
+        """The bundled tasks: `tasks.jsonl` beside the class's file, unless overridden to generate them."""
+        from gym_mcp.datasets import read_rows
+
+        path = bundled_tasks(cls)
+        return () if path is None else read_rows(path)
+
+    @classmethod
+    def metrics(cls, rollouts: Iterable[JSONObject]) -> dict[str, float]:
+        """Numbers over a whole run (corpus BLEU, say), from its rollout rows."""
+        return {}
+
+    # -- what the system asks of the class -----------------------------------------------------------------
+
+    @classmethod
+    def tools(cls) -> dict[str, Tool]:
+        """All declared tools by name, built once per class."""
+        cached = cls.__dict__.get("_tools")
+        if cached is None:
+            cached = tools_of(cls)
+            cls._tools = cached  # type: ignore[attr-defined]
+        return dict(cached)
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the class's docstring."""
+        doc = cls.__doc__ or ""
+        return inspect.cleandoc(doc).split("\n", 1)[0]
+
+    @classmethod
+    def has(cls, method: str) -> bool:
+        """Whether the author wrote an optional method (`solution`, `reply`, ...)."""
+        return getattr(cls, method) is not getattr(Environment, method)
+
+    @classmethod
+    def interaction(cls) -> str:
+        """`multi_turn` with `reply`, `tools` with tools, else `single_turn`."""
+        if cls.has("reply"):
+            return "multi_turn"
+        return "tools" if cls.tools() or cls.has("tools_for") else "single_turn"
+
+    @classmethod
+    def configured(cls, settings: Mapping[str, Any]) -> type[Environment[Any]]:
+        """The class with its options set. Values may be strings: they are read as the option's type."""
+        known = cls.Options.model_fields
+        for key in settings:
+            if key not in known:
+                raise UsageError(f"environment {cls.name}: no option `{key}`{did_you_mean(key, known)}")
+        try:
+            options = cls.Options.model_validate(dict(settings))
+        except ValidationError as e:
+            raise UsageError(f"environment {cls.name}: option {explain(e)}") from None
+        configured = type(cls.__name__, (cls,), {"options": options, "name": cls.name, "__doc__": cls.__doc__})
+        configured.__module__ = cls.__module__
+        return configured
+
+    @classmethod
+    def parse_row(cls, data: Any) -> Any:
+        """`data` as the declared row type; pydantic's `ValidationError` when it does not fit."""
+        if cls.row_type is None:
+            return data
+        adapter = cls.__dict__.get("_row_adapter")
+        if adapter is None:
+            adapter = TypeAdapter(cls.row_type)
+            cls._row_adapter = adapter  # type: ignore[attr-defined]
+        return adapter.validate_python(data)
+
+
+def bundled_tasks(cls: type[Environment[Any]]) -> Path | None:
+    """`tasks.jsonl` in the folder of a hub environment, or `<file>.jsonl` beside a single-file one."""
+    for base in cls.__mro__:
+        file = getattr(sys.modules.get(base.__module__), "__file__", None)
+        if base is Environment or file is None:
+            break
+        source = Path(file)
+        names = ("tasks.jsonl",) if source.name == "server.py" else (f"{source.stem}.jsonl", "tasks.jsonl")
+        for name in names:
+            if (source.parent / name).is_file():
+                return source.parent / name
+    return None
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+__all__ = ["Call", "Environment", "Image", "Options", "Reward", "Row", "Solution", "Step", "Task", "Transcript"]

@@ -1,0 +1,210 @@
+"""Finds environments, harnesses, benchmarks and skills on the hub roots. Listing reads files, imports nothing."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+from gym_mcp.errors import UsageError
+from gym_mcp.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from gym_mcp.environment import Environment
+    from gym_mcp.harness import Harness
+
+FOLDERS: Final = {
+    "environment": ("tool_servers", "server.py"),
+    "harness": ("harnesses", "harness.py"),
+    "benchmark": ("benchmarks", "benchmark.yaml"),
+    "skill": ("analysis_skills", "SKILL.md"),
+}
+_added: list[Path] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something found on a hub root. `facts` are literals read from its file (class attributes, YAML fields)."""
+
+    kind: str
+    name: str
+    path: Path
+    summary: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def builtin_root() -> Path:
+    """The hub that ships with the package: inside the wheel, or the repository around the package."""
+    package = Path(__file__).resolve().parent
+    return package / "_hub" if (package / "_hub").is_dir() else package.parent
+
+
+def add_root(path: Path) -> None:
+    """Use another hub (`--hub DIR`); it shadows the ones before it."""
+    if not any((path / folder).is_dir() for folder, _ in FOLDERS.values()):
+        names = ", ".join(f"{folder}/" for folder, _ in FOLDERS.values())
+        raise UsageError(f"--hub {path}: no hub there; a hub holds at least one of {names}")
+    _added.insert(0, path.resolve())
+
+
+def roots() -> list[Path]:
+    """Hub roots in order of precedence: `--hub`, `GYM_MCP_HUB` (separated like PATH), the built-in one."""
+    from_env = [Path(p).resolve() for p in os.environ.get("GYM_MCP_HUB", "").split(os.pathsep) if p]
+    return [*_added, *from_env, builtin_root()]
+
+
+def entries(kind: str) -> Iterator[Entry]:
+    """Everything of one kind, sorted by name; an earlier root shadows a later one."""
+    folder, marker = FOLDERS[kind]
+    found: dict[str, Path] = {}
+    for root in roots():
+        for path in sorted((root / folder).glob(f"*/{marker}")):
+            found.setdefault(path.parent.name, path)
+    for name in sorted(found):
+        yield _read(kind, name, found[name])
+
+
+def find(kind: str, name: str) -> Path:
+    """The file of a named thing; `UsageError` with a suggestion when there is none."""
+    folder, marker = FOLDERS[kind]
+    if name and Path(name).name == name:
+        for root in roots():
+            if (root / folder / name / marker).is_file():
+                return root / folder / name / marker
+    known = [entry.name for entry in entries(kind)]
+    plural = folder if kind == "environment" else f"{kind}s"
+    hint = did_you_mean(name, known) or f" (`gym-mcp list {'environments' if kind == 'environment' else plural}`)"
+    raise UsageError(f"no {kind} `{name}`{hint}")
+
+
+def _read(kind: str, name: str, path: Path) -> Entry:
+    text = path.read_text(encoding="utf-8")
+    if kind == "environment":
+        summary, facts = _class_facts(text)
+        return Entry(kind, name, path, summary, facts)
+    if kind == "harness":
+        doc = ast.get_docstring(ast.parse(text)) or ""
+        return Entry(kind, name, path, doc.split("\n", 1)[0])
+    import yaml
+
+    if kind == "skill":
+        text = text.split("---", 2)[1] if text.startswith("---") else ""
+    facts = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+    return Entry(kind, name, path, str(facts.get("description", "")), facts)
+
+
+def _class_facts(source: str) -> tuple[str, dict[str, Any]]:
+    """Docstring's first line and literal class attributes of the environment class in `source`."""
+    for node in reversed(ast.parse(source).body):
+        if not isinstance(node, ast.ClassDef) or not _is_environment(node):
+            continue
+        facts: dict[str, Any] = {}
+        for statement in node.body:
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+                try:
+                    facts[statement.targets[0].id] = ast.literal_eval(statement.value)
+                except ValueError:
+                    continue
+        facts["tools"] = [n.name for n in node.body if _is_tool(n) and isinstance(n, _FUNCTION)]
+        return (ast.get_docstring(node) or "").split("\n", 1)[0], facts
+    return "", {}
+
+
+_FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _is_environment(node: ast.ClassDef) -> bool:
+    bases = (b.value if isinstance(b, ast.Subscript) else b for b in node.bases)
+    names = (b.id if isinstance(b, ast.Name) else getattr(b, "attr", "") for b in bases)
+    return any("Environment" in n or n.endswith("Env") for n in names)
+
+
+def _is_tool(node: ast.stmt) -> bool:
+    if not isinstance(node, _FUNCTION):
+        return False
+    marks = (d.func if isinstance(d, ast.Call) else d for d in node.decorator_list)
+    return any(isinstance(m, ast.Name) and m.id == "tool" for m in marks)
+
+
+def load_environment(spec: str, settings: Mapping[str, Any] | None = None) -> type[Environment[Any]]:
+    """The environment class of a hub name, or of a `.py` file; `settings` are its options."""
+    path = Path(spec) if spec.endswith(".py") else find("environment", spec)
+    if not path.is_file():
+        raise UsageError(f"environment {spec}: no such file")
+    module = _load(path.resolve())
+    found = _environment_class(module, path)
+    if path.name == "server.py" and not found.named:
+        found.name = path.parent.name
+    return found.configured(settings) if settings else found
+
+
+def _environment_class(module: ModuleType, path: Path) -> type[Environment[Any]]:
+    from gym_mcp.environment import Environment
+
+    own = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Environment) and value.__module__ == module.__name__
+    ]
+    leaves = [c for c in own if not any(c is not d and issubclass(d, c) for d in own)]
+    if len(leaves) != 1:
+        names = ", ".join(c.__name__ for c in leaves) or "none"
+        raise UsageError(f"{path}: one subclass of gym_mcp.Environment is expected; found {names}")
+    return leaves[0]
+
+
+def load_harness(spec: str) -> tuple[str, Harness, Path]:
+    """(name, harness, file) of a hub name or a `.py` file. The module itself is the harness: it has `run`."""
+    path = Path(spec) if spec.endswith(".py") else find("harness", spec)
+    if not path.is_file():
+        raise UsageError(f"harness {spec}: no such file")
+    module = _load(path.resolve())
+    if not callable(getattr(module, "run", None)):
+        raise UsageError(f"{path}: a harness module has `async def run(session, model, limits)`")
+    name = path.parent.name if path.name == "harness.py" else path.stem
+    return name, module, path
+
+
+@cache
+def _load(path: Path) -> ModuleType:
+    """Import a file once. Its hub root goes on `sys.path`, for the root's `verifiers`."""
+    in_hub = path.parent.parent.name in {folder for folder, _ in FOLDERS.values()}
+    top = path.parent.parent.parent if in_hub else path.parent
+    for folder in _import_paths(top):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    name = f"{path.parent.parent.name}.{path.parent.name}.{path.stem}" if in_hub else f"gym_mcp_file.{path.stem}"
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path):
+        return sys.modules[name]
+    if name in sys.modules:  # another root's of the same name
+        name = f"{name}_{len(sys.modules)}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except UsageError:
+        raise
+    except ImportError as e:
+        raise UsageError(f"{path}: cannot be imported: {e}") from None
+    except SyntaxError as e:
+        raise UsageError(f"{path}:{e.lineno}: {e.msg}") from None
+    except Exception as e:
+        raise UsageError(f"{path}: raised {type(e).__name__} when imported: {e}") from e
+    return module
+
+
+def _import_paths(top: Path) -> Iterable[str]:
+    yield str(top)
+    builtin = builtin_root()
+    if builtin != top:
+        yield str(builtin)

@@ -1,0 +1,1 @@
+"""Model endpoints behind one schema: OpenAI Responses items in, Responses items out."""

@@ -1,0 +1,244 @@
+"""Tools: from a typed, documented method to a schema, strict arguments and one text for the model."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypeVar, overload
+
+import orjson
+from docstring_parser import Docstring, parse
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema, to_jsonable_python
+
+from gym_mcp.errors import ToolError, UsageError
+from gym_mcp.types import Image, JSONObject, ToolResult, ToolSpec
+
+F = TypeVar("F", bound=Callable[..., Any])
+_MARK = "__gym_tool__"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOptions:
+    """What `@tool(...)` was told."""
+
+    name: str | None = None
+    description: str | None = None
+    read_only: bool = False
+
+
+@overload
+def tool(function: F, /) -> F: ...
+@overload
+def tool(
+    *, name: str | None = None, description: str | None = None, read_only: bool = False
+) -> Callable[[F], F]: ...
+def tool(
+    function: F | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    read_only: bool = False,
+) -> F | Callable[[F], F]:
+    """Mark a method of an `Environment` as a tool of the agent.
+
+    The name, description and JSON schema come from the method's name, docstring and type hints.
+    `read_only=True` declares that the call changes no state.
+    """
+
+    def mark(method: F) -> F:
+        setattr(method, _MARK, ToolOptions(name, description, read_only))
+        return method
+
+    return mark if function is None else mark(function)
+
+
+class _Schema(GenerateJsonSchema):
+    """Schemas without the `title` that pydantic puts on every field: models pay for each token."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        out = super().model_schema(schema)
+        out.pop("title", None)
+        return out
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool of one environment type, or one that comes from a task's data.
+
+    `invoke(environment, arguments)` gets validated arguments; `arguments_model` is None for tools that come
+    with a JSON schema of their own (`from_schema`).
+    """
+
+    spec: ToolSpec
+    invoke: Callable[[Any, dict[str, Any]], Any]
+    is_async: bool
+    arguments_model: type[BaseModel] | None = None
+    return_type: Any = None
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @classmethod
+    def from_method(cls, method: Callable[..., Any]) -> Tool:
+        """Build a tool from a method marked with `@tool`."""
+        options: ToolOptions = getattr(method, _MARK)
+        where = f"{method.__module__}.{method.__qualname__}"
+        doc = parse(inspect.getdoc(method) or "")
+        model = _arguments_model(method, doc, where)
+        description = options.description or _description(doc)
+        schema = model.model_json_schema(schema_generator=_Schema)
+        schema.pop("description", None)
+        schema.setdefault("properties", {})
+        spec = ToolSpec(options.name or method.__name__, description, schema, options.read_only)
+        returns = inspect.signature(method, eval_str=True).return_annotation
+        return cls(
+            spec,
+            lambda environment, arguments: method(environment, **arguments),
+            inspect.iscoroutinefunction(method),
+            model,
+            None if returns is inspect.Signature.empty else returns,
+        )
+
+    @classmethod
+    def from_schema(
+        cls,
+        name: str,
+        description: str,
+        input_schema: JSONObject,
+        handler: Callable[[Any, dict[str, Any]], Any],
+        *,
+        read_only: bool = False,
+    ) -> Tool:
+        """A tool that comes from data: `handler(environment, arguments)` runs after JSON-schema validation."""
+        return cls(
+            ToolSpec(name, description, input_schema, read_only), handler, inspect.iscoroutinefunction(handler)
+        )
+
+    @cached_property
+    def output_schema(self) -> JSONObject | None:
+        """JSON schema of the return type; None when it has no annotation or holds an image."""
+        if self.return_type in (None, inspect.Signature.empty):
+            return None
+        try:
+            return TypeAdapter(self.return_type).json_schema(schema_generator=_Schema)
+        except PydanticUserError:
+            return None
+
+    @cached_property
+    def _schema_validator(self) -> Any:
+        from jsonschema.validators import validator_for
+
+        return validator_for(self.spec.input_schema)(self.spec.input_schema)
+
+    def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Strictly validated keyword arguments; `ToolError` with a text for the model when they do not fit."""
+        if self.arguments_model is None:
+            error = next(iter(self._schema_validator.iter_errors(arguments)), None)
+            if error is not None:
+                where = ".".join(str(p) for p in error.absolute_path)
+                raise ToolError(
+                    f"Invalid arguments for {self.name}: {where + ': ' if where else ''}{error.message}"
+                )
+            return dict(arguments)
+        try:
+            # JSON mode, so that the same text means the same thing on every transport.
+            model = self.arguments_model.__pydantic_validator__.validate_json(orjson.dumps(arguments))
+        except ValidationError as e:
+            raise ToolError(f"Invalid arguments for {self.name}: {explain(e)}") from None
+        except (TypeError, ValueError) as e:
+            raise ToolError(f"Invalid arguments for {self.name}: {e}") from None
+        return dict(model.__dict__)
+
+    def renamed(self, name: str) -> Tool:
+        """The same tool under another name."""
+        return replace(self, spec=replace(self.spec, name=name))
+
+
+def explain(error: ValidationError) -> str:
+    """A pydantic error as one line: `field: what is wrong; field: ...`."""
+    return "; ".join(
+        f"{'.'.join(str(p) for p in e['loc']) or 'value'}: {e['msg']}"
+        for e in error.errors(include_url=False, include_context=False, include_input=False)
+    )
+
+
+def _description(doc: Docstring) -> str:
+    return "\n\n".join(p for p in (doc.short_description, doc.long_description) if p)
+
+
+def _arguments_model(method: Callable[..., Any], doc: Docstring, where: str) -> type[BaseModel]:
+    described = {p.arg_name: p.description or "" for p in doc.params}
+    fields: dict[str, Any] = {}
+    try:
+        signature = inspect.signature(method, eval_str=True)
+    except NameError as e:
+        raise UsageError(f"{where}: a type hint names something undefined: {e}") from None
+    for i, parameter in enumerate(signature.parameters.values()):
+        if i == 0 and parameter.name == "self":
+            continue
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise UsageError(f"{where}: a tool takes named parameters only, not `{parameter}`")
+        if parameter.annotation is parameter.empty:
+            raise UsageError(f"{where}: give parameter `{parameter.name}` a type hint: its schema comes from it")
+        default: Any = ... if parameter.default is parameter.empty else parameter.default
+        if not isinstance(default, FieldInfo):
+            default = Field(default, description=described.get(parameter.name) or None)
+        fields[parameter.name] = (parameter.annotation, default)
+    try:
+        return create_model(
+            f"{method.__name__}_arguments",
+            __config__=ConfigDict(
+                extra="forbid", strict=True, arbitrary_types_allowed=False, protected_namespaces=()
+            ),
+            **fields,
+        )
+    except PydanticUserError as e:
+        raise UsageError(f"{where}: no JSON schema for its parameters: {e.message}") from None
+    except NameError as e:
+        raise UsageError(f"{where}: {e}") from None
+
+
+def tools_of(cls: type) -> dict[str, Tool]:
+    """All tools that a class declares, by name, in the order of definition (base classes first)."""
+    methods: dict[str, Callable[..., Any]] = {}
+    for base in reversed(cls.__mro__):
+        for attribute, value in vars(base).items():
+            if hasattr(value, _MARK):
+                methods[attribute] = value
+            else:
+                methods.pop(attribute, None)
+    found: dict[str, Tool] = {}
+    for method in methods.values():
+        built = Tool.from_method(method)
+        if built.name in found:
+            raise UsageError(f"{cls.__module__}.{cls.__name__}: two tools are named `{built.name}`")
+        found[built.name] = built
+    return found
+
+
+def render(value: Any) -> ToolResult:
+    """What the model sees of a tool's return value: a `str` as is, anything else as JSON, images as images."""
+    if type(value) is str:
+        return ToolResult(value)
+    if isinstance(value, ToolResult):
+        return value
+    if isinstance(value, Image):
+        return ToolResult("", images=(value,))
+    if isinstance(value, list | tuple) and any(isinstance(part, Image) for part in value):
+        texts = [render(part).text for part in value if not isinstance(part, Image)]
+        return ToolResult("\n".join(texts), images=tuple(p for p in value if isinstance(p, Image)))
+    try:
+        return ToolResult(json.dumps(value, ensure_ascii=False))
+    except TypeError:
+        return ToolResult(json.dumps(to_jsonable_python(value), ensure_ascii=False))
