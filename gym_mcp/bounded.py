@@ -69,6 +69,8 @@ class Watchdog:
             return function(*args)
         except CallTimeout:
             raise TimeoutError from None
+        except (SystemExit, KeyboardInterrupt) as e:  # author code must not end the run
+            raise RuntimeError(repr(e)) from None
         finally:
             self.deadline = 0.0
 
@@ -176,7 +178,10 @@ class Runner:
             finally:
                 if time.monotonic() - started > SLOW:
                     Runner._slow.add(self._type)
-        if isinstance(value, Awaitable):
+        if not isinstance(value, Awaitable):
+            return value
+        try:
             async with asyncio.timeout(timeout):
                 return await value
-        return value
+        except (SystemExit, KeyboardInterrupt) as e:
+            raise RuntimeError(repr(e)) from None

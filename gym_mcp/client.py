@@ -48,6 +48,8 @@ class AgentSession(ABC):
     """Responses input items: system, developer and user messages of the task."""
     params: Mapping[str, Any]
     """Sampling settings that the task asks for."""
+    multi_turn: bool = True
+    """Whether a user may answer the agent's messages (`reply`)."""
     url: str | None = None
     """URL of the agent plane for agents of their own process; None off HTTP."""
 

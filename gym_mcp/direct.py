@@ -48,13 +48,14 @@ def describe(cls: type[Environment[Any]], *, num_tasks: int | None = None) -> De
 class DirectSession(AgentSession):
     """The agent plane of an episode in this process."""
 
-    __slots__ = ("_episode", "_specs", "params", "prompt")
+    __slots__ = ("_episode", "_specs", "multi_turn", "params", "prompt")
 
     def __init__(self, episode: Episode) -> None:
         self._episode = episode
         self._specs: list[ToolSpec] | None = None
         self.prompt = episode.task.prompt
         self.params = episode.task.params
+        self.multi_turn = episode.environment_type.has("reply")
 
     async def list_tools(self) -> Sequence[ToolSpec]:
         self._episode.seen = True

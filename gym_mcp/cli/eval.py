@@ -1,0 +1,230 @@
+"""`gym-mcp eval run|resume|show`: evaluations from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gym_mcp.cli.common import emit_json, json_option
+from gym_mcp.cli.lazy import LazyGroup
+
+if TYPE_CHECKING:
+    from gym_mcp.coordinator.coordinator import Coordinator
+    from gym_mcp.coordinator.run import Outcome
+
+INTERRUPTED, DISK = 130, 3
+
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+
+
+@click.group("eval", cls=LazyGroup, verbs={})
+def eval_group() -> None:
+    """Run an evaluation, resume it, show its results."""
+
+
+@eval_group.command(
+    "run",
+    epilog="""\b
+Examples:
+  gym-mcp eval run -e workplace_assistant -m builtin/noisy-oracle --repeats 4
+  gym-mcp eval run -e my_env.py -m openai/gpt-5-mini --input tasks.jsonl --limit 50
+  gym-mcp eval run -e mcqa -m openai-chat/qwen3 --base-url http://127.0.0.1:8000/v1
+  gym-mcp eval run -e http://127.0.0.1:8765/counter -m openai/gpt-5-mini
+  gym-mcp eval run --config experiment.yaml --set limits.turns=20
+
+An experiment file (YAML or TOML) holds the settings below by their names, and `environments`, `models` and
+`harnesses` as lists: every combination is run. Flags and --set win over the file.
+
+Every expected rollout ends scored or failed with a reason; Ctrl-C lets running ones finish (twice: gives them
+up), and `gym-mcp eval resume RUN_DIR` goes on from there. Exit codes: 0 every rollout is terminal, 2 wrong
+usage, 3 the disk gave out, 130 interrupted.""",
+)
+@click.option("-e", "--environment", help="A name, a FILE.py, or the URL of a served environment.")
+@click.option("-m", "--model", help="A model spec: openai/NAME, openai-chat/NAME, builtin/oracle, replay/RUN_DIR.")
+@click.option("-H", "--harness", help="What turns the model into an agent.  [default: simple]")
+@click.option("--base-url", help="The model endpoint, e.g. http://127.0.0.1:8000/v1.")
+@click.option("--input", type=click.Path(path_type=Path), help="Task rows (JSONL) instead of the bundled ones.")
+@click.option("--limit", type=click.IntRange(1), help="Take the first N tasks, before repeats.")
+@click.option("--repeats", type=click.IntRange(1), help="Rollouts of each task.  [default: 1]")
+@click.option("--concurrency", type=click.IntRange(1), help="Rollouts at a time, at most.  [default: 64]")
+@click.option("--seed", type=int, help="Seeds every episode, with its task's id and repeat.  [default: 0]")
+@click.option("--out", type=click.Path(path_type=Path), help="The run directory.  [default: runs/NAME-xxxxxx]")
+@click.option("--temperature", type=float, help="Sampling, like --top-p; more with --set sampling.KEY=VALUE.")
+@click.option("--top-p", type=float)
+@click.option("--max-output-tokens", type=click.IntRange(1), help="Of one model call.")
+@click.option("--max-turns", type=click.IntRange(1), help="Model calls of a rollout.  [default: 100]")
+@click.option("--max-tokens", type=click.IntRange(1), help="Input and output tokens of a rollout.")
+@click.option("--max-cost", type=float, help="US dollars of a rollout; needs --price.")
+@click.option("--max-seconds", type=float, help="A rollout fails as `timeout` after this.  [default: 3600]")
+@click.option("--model-timeout", type=float, help="Seconds for one try of a model call.  [default: 600]")
+@click.option("--max-retries", type=click.IntRange(0), help="Further tries of a model call.  [default: 5]")
+@click.option("--max-attempts", type=click.IntRange(1), help="Attempts at a rollout.  [default: 2]")
+@click.option("--price", help="IN,OUT: US dollars per million input and output tokens.")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="An experiment file.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting, dotted. Repeatable.")
+@quiet_option
+@json_option
+@click.pass_context
+def run(
+    ctx: click.Context,
+    /,
+    out: Path | None,
+    config: Path | None,
+    overrides: tuple[str, ...],
+    quiet: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Run MODEL with a harness on the tasks of ENVIRONMENT, and score it."""
+    from gym_mcp.coordinator.config import load_experiment, make_config, merged, parse_overrides
+    from gym_mcp.coordinator.run import start
+    from gym_mcp.errors import UsageError
+
+    settings = merged(parse_overrides(overrides), _settings(flags))
+    configs = [make_config(settings, "eval run")] if config is None else load_experiment(config, settings)
+    if out is not None and len(configs) > 1:
+        raise UsageError(f"--out {out}: the experiment has {len(configs)} runs; each gets a directory under runs/")
+    outcomes = []
+    for one in configs:
+        outcomes.append(_drive(lambda *parts, one=one: start(one, out, *parts), quiet))
+        if not outcomes[-1].complete:
+            break
+    _finish(ctx, outcomes, as_json)
+
+
+@eval_group.command(
+    "resume",
+    epilog="""\b
+Examples:
+  gym-mcp eval resume runs/mcqa-openai-gpt-5-mini-3f9a1c
+  gym-mcp eval resume runs/mcqa-openai-gpt-5-mini-3f9a1c --retry-failed""",
+)
+@click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--retry-failed", is_flag=True, help="Run the failed rollouts again, too.")
+@click.option("--base-url", help="Where the model is served now.")
+@click.option("--concurrency", type=click.IntRange(1), help="Rollouts at a time, at most.")
+@quiet_option
+@json_option
+@click.pass_context
+def resume_command(
+    ctx: click.Context,
+    /,
+    run_dir: Path,
+    retry_failed: bool,
+    base_url: str | None,
+    concurrency: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Run what RUN_DIR still lacks, under the same settings.
+
+    Nothing that is scored runs again. If the model, the prompt, the tasks, the harness or the environment
+    changed, it is refused and told; if only the verifier changed, the scored rollouts are verified again from
+    their ledgers.
+    """
+    from gym_mcp.coordinator.run import resume
+
+    def go(*parts: Any) -> Awaitable[Outcome]:
+        return resume(run_dir, *parts, base_url=base_url, concurrency=concurrency, retry_failed=retry_failed)
+
+    _finish(ctx, [_drive(go, quiet)], as_json)
+
+
+@eval_group.command("show", epilog="\b\nExample:\n  gym-mcp eval show runs/mcqa-builtin-noisy-oracle-3f9a1c")
+@click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
+@json_option
+def show(run_dir: Path, as_json: bool) -> None:
+    """Print the table of RUN_DIR, finished or not, running or not."""
+    from gym_mcp.coordinator.run import summarize
+
+    outcome = summarize(run_dir)
+    _print(outcome, as_json)
+
+
+def _settings(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags that were given, as nested settings."""
+    from gym_mcp.errors import UsageError
+
+    given = {k: v for k, v in flags.items() if v is not None}
+    limits = {k.removeprefix("max_"): given.pop(k) for k in _LIMITS if k in given}
+    sampling = {k: given.pop(k) for k in ("temperature", "top_p", "max_output_tokens") if k in given}
+    if "price" in given:
+        try:
+            given["price"] = tuple(float(p) for p in given["price"].split(","))
+        except ValueError:
+            raise UsageError(f"--price {given['price']}: IN,OUT is expected, e.g. --price 0.25,2") from None
+    return {**given, **({"limits": limits} if limits else {}), **({"sampling": sampling} if sampling else {})}
+
+
+_LIMITS = ("max_turns", "max_tokens", "max_cost", "max_seconds")
+
+
+def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
+    """Run to the end on a fast loop, with progress on stderr and Ctrl-C as a wish to drain."""
+    from gym_mcp.cli.progress import Progress
+
+    progress = Progress(enabled=not quiet)
+
+    def on_ready(coordinator: Coordinator) -> None:
+        progress.attach(coordinator)
+        _drain_on_signals(coordinator)
+
+    async def main() -> Outcome:
+        with progress:
+            return await go([progress.on_event], on_ready)
+
+    try:
+        import uvloop
+
+        return uvloop.run(main())
+    except ImportError:
+        return asyncio.run(main())
+
+
+def _drain_on_signals(coordinator: Coordinator) -> None:
+    """First signal: start nothing new. Second: give up what is in flight."""
+
+    def on_signal() -> None:
+        if coordinator.draining:
+            coordinator.stop()
+        else:
+            coordinator.drain("interrupted")
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+
+
+def _finish(ctx: click.Context, outcomes: list[Outcome], as_json: bool) -> None:
+    if as_json and len(outcomes) > 1:
+        emit_json({"runs": [_as_json(o) for o in outcomes]})
+    else:
+        for outcome in outcomes:
+            _print(outcome, as_json)
+    if len(outcomes) > 1 and not as_json:
+        from gym_mcp.cli.summary import grid
+
+        click.echo(grid(outcomes))
+    if not outcomes[-1].complete:
+        click.echo(f"gym-mcp: interrupted; go on with: gym-mcp eval resume {outcomes[-1].run_dir}", err=True)
+        ctx.exit(INTERRUPTED)
+
+
+def _print(outcome: Outcome, as_json: bool) -> None:
+    if as_json:
+        emit_json(_as_json(outcome))
+        return
+    from gym_mcp.cli.summary import summary
+
+    click.echo(summary(outcome))
+    sys.stdout.flush()
+
+
+def _as_json(outcome: Outcome) -> dict[str, Any]:
+    return {"run_dir": str(outcome.run_dir), **outcome.metrics}

@@ -1,0 +1,1 @@
+"""Runs batches of episodes: plan, episodes, journal, resume."""

@@ -1,0 +1,161 @@
+"""What a run is asked to do: flags, one experiment file and dotted overrides end up here."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gym_mcp.errors import UsageError
+from gym_mcp.suggest import did_you_mean
+from gym_mcp.tools import explain
+
+
+class LimitSettings(BaseModel):
+    """Budgets of one rollout (see `gym_mcp.harness.Limits`)."""
+
+    model_config = ConfigDict(extra="forbid")
+    turns: int | None = Field(default=100, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
+    cost: float | None = Field(default=None, gt=0)
+    seconds: float | None = Field(default=3600.0, gt=0)
+
+
+class RunConfig(BaseModel):
+    """One run: an environment, a model, a harness and how often."""
+
+    model_config = ConfigDict(extra="forbid")
+    environment: str
+    model: str
+    harness: str = "simple"
+    base_url: str | None = None
+    input: Path | None = None
+    limit: int | None = Field(default=None, ge=1)
+    repeats: int = Field(default=1, ge=1)
+    concurrency: int = Field(default=64, ge=1)
+    seed: int = 0
+    limits: LimitSettings = LimitSettings()
+    sampling: dict[str, Any] = {}
+    env: dict[str, Any] = {}
+    harness_options: dict[str, Any] = {}
+    model_timeout: float = Field(default=600.0, gt=0)
+    max_retries: int = Field(default=5, ge=0)
+    max_attempts: int = Field(default=2, ge=1)
+    price: tuple[float, float] | None = None
+
+
+class Experiment(BaseModel):
+    """Models x harnesses x environments; every other field of `RunConfig` applies to all of them.
+
+    An entry of a list is a name, or a mapping with `name` and overrides for the runs it takes part in.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    environments: list[str | dict[str, Any]]
+    models: list[str | dict[str, Any]]
+    harnesses: list[str | dict[str, Any]] = ["simple"]
+
+    def runs(self, common: Mapping[str, Any]) -> list[RunConfig]:
+        """One configuration for each cell of the grid."""
+        configs = []
+        for cell in product(self.environments, self.models, self.harnesses):
+            values = dict(common)
+            for noun, entry in zip(("environment", "model", "harness"), cell, strict=True):
+                if isinstance(entry, str):
+                    values[noun] = entry
+                    continue
+                rest = dict(entry)
+                if "name" not in rest:
+                    raise UsageError(f"experiment: an entry of `{noun}s` that is a mapping needs `name`")
+                values[noun] = rest.pop("name")
+                values = merged(values, rest)
+            configs.append(make_config(values))
+        return configs
+
+
+def make_config(values: Mapping[str, Any], where: str = "configuration") -> RunConfig:
+    """Validated settings; `UsageError` that names the field and, for a typing error, the nearest one."""
+    for key in values:
+        if key not in RunConfig.model_fields:
+            raise UsageError(f"{where}: no setting `{key}`{did_you_mean(key, RunConfig.model_fields)}")
+    for key, how in (("environment", "-e NAME"), ("model", "-m SPEC, e.g. -m builtin/noisy-oracle")):
+        if not values.get(key):
+            raise UsageError(f"{where}: no {key}: give {how} (`gym-mcp list {key}s`)")
+    try:
+        return RunConfig.model_validate(dict(values))
+    except ValidationError as e:
+        raise UsageError(f"{where}: {explain(e)}") from None
+
+
+def load_experiment(path: Path, overrides: Mapping[str, Any]) -> list[RunConfig]:
+    """The runs of a YAML or TOML file. `overrides` (flags, `--set`) win over it."""
+    values = merged(_read(path), overrides)
+    plurals = ("environments", "models", "harnesses")
+    grid: dict[str, Any] = {k: values.pop(k) for k in plurals if k in values}
+    for noun, plural in zip(("environment", "model", "harness"), plurals, strict=True):
+        if noun in values and (noun in overrides or plural not in grid):  # a flag narrows the grid to one
+            grid[plural] = [values.pop(noun)]
+    for plural in plurals[:2]:
+        if plural not in grid:
+            raise UsageError(f"{path}: no `{plural}`, and no flag that gives one")
+    try:
+        experiment = Experiment.model_validate(grid)
+    except ValidationError as e:
+        raise UsageError(f"{path}: {explain(e)}") from None
+    return experiment.runs(values)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as e:
+        raise UsageError(f"{path}: {e.strerror}") from None
+    try:
+        if path.suffix == ".toml":
+            return tomllib.loads(text)
+        import yaml
+
+        value = yaml.safe_load(text)
+    except Exception as e:  # both parsers have their own error types
+        raise UsageError(f"{path}: {' '.join(str(e).split())}") from None
+    if not isinstance(value, dict):
+        raise UsageError(f"{path}: a mapping of settings is expected")
+    return value
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` on top of `base`; mappings merge, everything else is replaced."""
+    out = dict(base)
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(out.get(key), Mapping):
+            out[key] = merged(out[key], value)
+        else:
+            out[key] = value
+    return out
+
+
+def parse_overrides(pairs: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    """`env.tables=DIR`, `limits.turns=20` as nested settings; values are read as YAML scalars."""
+    out: dict[str, Any] = {}
+    for pair in pairs:
+        key, sign, text = pair.partition("=")
+        if not sign or not key:
+            raise UsageError(f"--set {pair}: KEY=VALUE is expected, e.g. --set limits.turns=20")
+        nested: Any = _scalar(text)
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        out = merged(out, nested)
+    return out
+
+
+def _scalar(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text

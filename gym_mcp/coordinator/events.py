@@ -1,0 +1,58 @@
+"""What a run tells its listeners: the display, the JSON output and the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gym_mcp.types import JSONObject
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """`done` rollouts of `expected` were in the journal already."""
+
+    run_dir: str
+    expected: int
+    done: int
+    tasks: int
+    repeats: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutFinished:
+    """A terminal rollout was journalled; `row` is the whole of it."""
+
+    row: JSONObject
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """An attempt failed and will be tried again after `wait` seconds."""
+
+    task_id: str
+    repeat: int
+    kind: str
+    message: str
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """No new rollouts start; `in_flight` are being finished."""
+
+    in_flight: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The run ended; `complete` says whether every expected rollout is terminal."""
+
+    complete: bool
+
+
+Event: TypeAlias = RunStarted | RolloutFinished | AttemptFailed | Draining | RunFinished
+Listener: TypeAlias = Callable[[Event], None]

@@ -1,0 +1,140 @@
+"""The append-only record of rollouts: one JSON line each, written when the rollout ends, safe against any crash.
+
+Each row goes to the kernel in one `write` before the rollout counts as done: a killed process loses nothing of it.
+The disk is synced once a second and at the end: a power cut may lose the last second, which resume runs again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from gym_mcp.errors import GymError
+from gym_mcp.types import JSONObject
+
+SYNC_EVERY: Final = 1.0
+_CHUNK: Final = 1 << 20
+
+
+class JournalError(GymError):
+    """The journal cannot be written (disk full, read-only). What was journalled before is safe."""
+
+
+class Journal:
+    """The writer of `rollouts.jsonl`. One process at a time: the run directory's lock sees to that."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as e:
+            raise JournalError(f"{path}: {e.strerror}") from None
+        self._size = os.fstat(self._fd).st_size
+        self._dirty = False
+        self._syncer: asyncio.Task[None] | None = None
+
+    def append(self, row: JSONObject) -> None:
+        """Write one row; on failure the file is cut back to its last whole line and `JournalError` raised."""
+        line = memoryview(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
+        written = 0
+        try:
+            while written < len(line):
+                written += os.write(self._fd, line[written:])
+        except OSError as e:
+            with contextlib.suppress(OSError):  # nothing better can be done; resume repairs a torn tail
+                os.ftruncate(self._fd, self._size)
+            raise JournalError(f"{self.path}: {e.strerror}") from None
+        self._size += len(line)
+        self._dirty = True
+
+    def start_syncing(self) -> None:
+        """Sync in the background until `aclose`."""
+        self._syncer = asyncio.get_running_loop().create_task(self._sync_forever())
+
+    async def _sync_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SYNC_EVERY)
+            if self._dirty:
+                self._dirty = False
+                with contextlib.suppress(OSError):  # the next append will tell
+                    await asyncio.to_thread(os.fdatasync, self._fd)
+
+    async def aclose(self) -> None:
+        """Stop syncing in the background, sync and close."""
+        if self._syncer is not None:
+            self._syncer.cancel()
+            await asyncio.gather(self._syncer, return_exceptions=True)
+        self.close()
+
+    def close(self) -> None:
+        """Sync and close."""
+        with contextlib.suppress(OSError):
+            os.fsync(self._fd)
+        os.close(self._fd)
+
+
+def read_rows(path: Path) -> Iterator[JSONObject]:
+    """Rows of a journal in order. A torn last line is skipped; any other broken line raises `JournalError`."""
+    for _, row in scan(path):
+        if row is not None:
+            yield row
+
+
+def scan(path: Path) -> Iterator[tuple[int, JSONObject | None]]:
+    """(end offset, row) of each line; the row is None for a torn last line."""
+    if not path.exists():
+        return
+    offset = 0
+    with path.open("rb", buffering=_CHUNK) as file:
+        for number, line in enumerate(file, 1):
+            end = offset + len(line)
+            row = _parse(line)
+            if row is None and line.endswith(b"\n"):
+                raise JournalError(f"{path}:{number}: not a rollout; the file was changed by something else")
+            if row is None and file.read(1):
+                raise JournalError(f"{path}:{number}: not a rollout")
+            yield offset if row is None else end, row
+            offset = end
+
+
+def _parse(line: bytes) -> JSONObject | None:
+    try:
+        row: Any = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return row if isinstance(row, dict) and "task_id" in row else None
+
+
+def repair(path: Path) -> int:
+    """Cut a torn last line off, or end it when only its newline is missing; bytes cut."""
+    if not path.exists():
+        return 0
+    size = path.stat().st_size
+    end, whole = 0, True
+    for end, row in scan(path):  # noqa: B007 - the last pair is wanted
+        whole = row is not None
+    if not whole:
+        os.truncate(path, end)
+        return size - end
+    with path.open("rb+") as file:
+        if size and (file.seek(size - 1), file.read(1))[1] != b"\n":
+            file.write(b"\n")
+    return 0
+
+
+def rewrite(path: Path, rows: Iterator[JSONObject]) -> None:
+    """Replace the journal atomically."""
+    scratch = path.with_suffix(".tmp")
+    with scratch.open("wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        for row in rows:
+            file.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(scratch, path)

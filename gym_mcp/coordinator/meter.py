@@ -1,0 +1,64 @@
+"""Counts what a rollout's model calls cost, and stops them when a budget is spent, whatever the harness."""
+
+from __future__ import annotations
+
+from gym_mcp.errors import LimitReached
+from gym_mcp.harness import Limits
+from gym_mcp.models.base import Model, Request, Response, Usage
+from gym_mcp.types import Item, JSONObject
+
+
+class Meter(Model):
+    """One rollout's view of the model. Keeps the output of every call, so that failures have a transcript too."""
+
+    def __init__(self, model: Model, limits: Limits) -> None:
+        self.spec = model.spec
+        self.price = model.price
+        self.usage = Usage()
+        self.seconds = 0.0
+        self.retries = 0
+        self.output: list[Item] = []
+        self._model = model
+        self._limits = limits
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars so far; None when the price is unknown."""
+        if self.price is None:
+            return None
+        return (self.usage.input * self.price[0] + self.usage.output * self.price[1]) / 1e6
+
+    async def respond(self, request: Request) -> Response:
+        self._check()
+        response = await self._model.respond(request)
+        self.usage.calls += 1
+        self.usage.input += response.usage.input
+        self.usage.output += response.usage.output
+        self.usage.cached += response.usage.cached
+        self.usage.reasoning += response.usage.reasoning
+        self.seconds += response.latency
+        self.retries += response.retries
+        self.output += response.output
+        return response
+
+    def _check(self) -> None:
+        limits = self._limits
+        if limits.turns is not None and self.usage.calls >= limits.turns:
+            raise LimitReached("max_turns")
+        if limits.tokens is not None and self.usage.total >= limits.tokens:
+            raise LimitReached("max_tokens")
+        if limits.cost is not None and (self.cost or 0.0) >= limits.cost:
+            raise LimitReached("max_cost")
+
+    def as_json(self) -> JSONObject:
+        """The `usage` field of a rollout row."""
+        usage = self.usage
+        return {
+            "model_calls": usage.calls,
+            "input_tokens": usage.input,
+            "output_tokens": usage.output,
+            "cached_tokens": usage.cached,
+            "reasoning_tokens": usage.reasoning,
+            "retries": self.retries,
+            "cost": self.cost,
+        }

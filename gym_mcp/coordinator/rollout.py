@@ -1,0 +1,177 @@
+"""One expected attempt from `open_episode` to its terminal row. Nothing that goes wrong in it gets past it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gym_mcp.client import EnvironmentClient, EpisodeClient, Verdict
+from gym_mcp.coordinator.meter import Meter
+from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout
+from gym_mcp.harness import Harness, Limits
+from gym_mcp.models.base import Model, RolloutContext
+from gym_mcp.seeds import episode_seed
+from gym_mcp.types import JSONObject, Task, Transcript
+
+SCHEMA: Final = 1
+_CLEANUP_SECONDS: Final = 15.0
+_BACKOFF: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What all rollouts of a run have in common."""
+
+    run_id: str
+    run_seed: int
+    environment: str
+    client: EnvironmentClient
+    model: Model
+    harness_name: str
+    harness: Harness
+    limits: Limits
+    max_attempts: int
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What one attempt left behind, finished or not."""
+
+    transcript: Transcript
+    meter: Meter | None = None
+    verdict: Verdict | None = None
+    ledger: list[JSONObject] | None = None
+    error: RolloutError | None = None
+
+
+OnRetry = Callable[[Task[Any], int, RolloutError, float], None]
+
+
+async def run_rollout(
+    arm: Arm, task: Task[Any], task_index: int, repeat: int, on_retry: OnRetry | None = None
+) -> JSONObject:
+    """The terminal row of (task, repeat): scored, or failed with its kind, after the attempts that were made."""
+    started, clock = time.time(), time.monotonic()
+    seed = episode_seed(arm.run_seed, task.id, repeat)
+    earlier: list[JSONObject] = []
+    while True:
+        attempt = await _attempt(arm, task, repeat, seed, len(earlier))
+        error = attempt.error
+        if error is None or not error.retryable or len(earlier) + 1 >= arm.max_attempts:
+            break
+        earlier.append({"kind": error.kind, "message": str(error)})
+        wait = _BACKOFF * 2 ** len(earlier) * random.uniform(0.5, 1.0)
+        if on_retry is not None:
+            on_retry(task, repeat, error, wait)
+        await asyncio.sleep(wait)
+    row = _row(arm, task, task_index, repeat, seed, attempt)
+    row["attempts"] = len(earlier) + 1
+    if earlier:
+        row["earlier_failures"] = earlier
+    row["timing"] = {
+        "started": started,
+        "seconds": round(time.monotonic() - clock, 6),
+        "model_seconds": round(attempt.meter.seconds, 6) if attempt.meter else 0.0,
+        "tool_seconds": round(sum(e["end"] - e["start"] for e in row["ledger"]), 6),
+    }
+    return row
+
+
+async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: int) -> Attempt:
+    attempt = Attempt(Transcript())
+    episode: EpisodeClient | None = None
+    try:
+        async with asyncio.timeout(arm.limits.seconds):
+            key = f"{arm.run_id}/{task.id}/{repeat}/{number}"
+            episode = await arm.client.open_episode(task, seed=seed, key=key)
+            model = arm.model.for_rollout(RolloutContext(task, repeat, seed, episode))
+            attempt.meter = Meter(model, arm.limits)
+            attempt.transcript = await _run_harness(arm, episode, attempt.meter)
+            attempt.verdict = await episode.verify(attempt.transcript)
+            return attempt
+    except asyncio.CancelledError:
+        if episode is not None:
+            await _quietly(episode.close())
+        raise
+    except TimeoutError:
+        attempt.error = RolloutTimeout(f"not finished after {arm.limits.seconds:g} s")
+    except RolloutError as e:
+        attempt.error = e
+    except Exception as e:  # a bug of ours must not take the other rollouts with it
+        attempt.error = HarnessError(f"internal error: {type(e).__name__}: {e}", detail=traceback.format_exc())
+    if attempt.meter is not None and not attempt.transcript.items:
+        attempt.transcript.items = attempt.meter.output
+    if episode is not None:
+        attempt.ledger = await _salvage(episode)
+    return attempt
+
+
+async def _run_harness(arm: Arm, episode: EpisodeClient, meter: Meter) -> Transcript:
+    """The harness's transcript; a crash of it is a `HarnessError`, other owners' errors pass through wrappers."""
+    try:
+        return await arm.harness.run(episode.agent, meter, arm.limits)
+    except (RolloutError, TimeoutError):
+        raise
+    except LimitReached as limit:
+        return Transcript(meter.output, stop=limit.reason)
+    except Exception as e:
+        cause: BaseException | None = e
+        while cause is not None:
+            if isinstance(cause, RolloutError):
+                raise cause from e
+            if isinstance(cause, LimitReached):
+                return Transcript(meter.output, stop=cause.reason)
+            cause = cause.__cause__ or cause.__context__
+        text = " ".join(str(e).split())[:300]
+        message = f"harness {arm.harness_name} raised {type(e).__name__}: {text}"
+        raise HarnessError(message, detail=traceback.format_exc()) from e
+
+
+async def _salvage(episode: EpisodeClient) -> list[JSONObject] | None:
+    """The ledger of a failed attempt, and its episode closed; neither may cost more than some seconds."""
+    ledger: list[JSONObject] | None = await _quietly(episode.ledger())
+    await _quietly(episode.close())
+    return ledger
+
+
+async def _quietly(step: Awaitable[Any]) -> Any:
+    with contextlib.suppress(RolloutError, TimeoutError):
+        async with asyncio.timeout(_CLEANUP_SECONDS):
+            return await step
+    return None
+
+
+def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, attempt: Attempt) -> JSONObject:
+    error, verdict = attempt.error, attempt.verdict
+    reward = verdict.reward if verdict else None
+    failure: JSONObject | None = None
+    if error is not None:
+        failure = {"kind": error.kind, "message": str(error)}
+        if error.detail:
+            failure["detail"] = error.detail
+    return {
+        "schema": SCHEMA,
+        "rollout_id": f"{arm.run_id}/{task.id}/{repeat}",
+        "environment": arm.environment,
+        "task_id": task.id,
+        "task_index": task_index,
+        "repeat": repeat,
+        "seed": seed,
+        "harness": arm.harness_name,
+        "model": arm.model.spec,
+        "outcome": "failed" if error else "scored",
+        "failure": failure,
+        "attempts": 1,
+        "reward": reward.score if reward else None,
+        "components": reward.components if reward else {},
+        "notes": reward.notes if reward else "",
+        "response": {"output": attempt.transcript.items, "stop": attempt.transcript.stop},
+        "ledger": (verdict.ledger if verdict else attempt.ledger) or [],
+        "usage": attempt.meter.as_json() if attempt.meter else None,
+    }

@@ -1,0 +1,213 @@
+"""Starts and resumes runs: settings in, a finished run directory out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gym_mcp.coordinator import journal
+from gym_mcp.coordinator.config import RunConfig, make_config
+from gym_mcp.coordinator.connect import Parts, connect, differences, gather_tasks, identity
+from gym_mcp.coordinator.coordinator import Coordinator, remaining
+from gym_mcp.coordinator.events import Listener, RunStarted
+from gym_mcp.coordinator.manifest import make_manifest
+from gym_mcp.coordinator.past import load_done, set_failed_aside, verify_again
+from gym_mcp.coordinator.rollout import Arm
+from gym_mcp.coordinator.rundir import RunDirectory, digest_of_tasks
+from gym_mcp.datasets import parse_task
+from gym_mcp.errors import UsageError
+from gym_mcp.metrics.tally import Tally
+from gym_mcp.types import JSONObject, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to. `metrics` is the content of `metrics.json`."""
+
+    run_dir: Path
+    complete: bool
+    metrics: JSONObject
+
+
+OnReady = Callable[[Coordinator], None]
+
+
+async def start(
+    config: RunConfig, out: Path | None, listeners: Iterable[Listener] = (), on_ready: OnReady | None = None
+) -> Outcome:
+    """Run `config` in a new directory, or go on in `out` when it holds this very run."""
+    parts = await connect(config)
+    try:
+        directory = RunDirectory.new(out, _slug(f"{parts.description.name}-{config.model}"))
+        directory.lock()
+        try:
+            if directory.exists():
+                await _refuse_another_run(directory, config, parts)
+            else:
+                count, digest = directory.write_tasks(await gather_tasks(config, parts), config.limit)
+                if not count:
+                    raise UsageError(_no_tasks(config, parts))
+                directory.write_manifest(make_manifest(config, parts, count, digest))
+            return await _go_on(directory, config, parts, listeners, on_ready)
+        finally:
+            directory.unlock()
+    finally:
+        await parts.aclose()
+
+
+async def _refuse_another_run(directory: RunDirectory, config: RunConfig, parts: Parts) -> None:
+    digest = digest_of_tasks(await gather_tasks(config, parts), config.limit)
+    changed = differences(directory.read_manifest()["identity"], identity(config, parts, digest))
+    if changed:
+        raise UsageError(f"{directory.path}: holds another run ({'; '.join(changed)}); choose another --out")
+
+
+async def resume(
+    path: Path,
+    listeners: Iterable[Listener] = (),
+    on_ready: OnReady | None = None,
+    *,
+    base_url: str | None = None,
+    concurrency: int | None = None,
+    retry_failed: bool = False,
+) -> Outcome:
+    """Run what `path` still lacks.
+
+    Refused when anything that decides results has changed since; after a change of the verifier alone, what was
+    scored is verified again from its ledger first.
+    """
+    directory = RunDirectory.existing(path)
+    directory.lock()
+    try:
+        manifest = directory.read_manifest()
+        over = {k: v for k, v in (("base_url", base_url), ("concurrency", concurrency)) if v is not None}
+        config = make_config({**manifest["config"], **over}, str(path))
+        parts = await connect(config)
+        try:
+            await _prepare(directory, manifest, config, parts)
+            if retry_failed:
+                set_failed_aside(directory)
+            return await _go_on(directory, config, parts, listeners, on_ready)
+        finally:
+            await parts.aclose()
+    finally:
+        directory.unlock()
+
+
+async def _prepare(directory: RunDirectory, manifest: JSONObject, config: RunConfig, parts: Parts) -> None:
+    """Refuse what no longer is the same run; bring its scores up to a changed verifier."""
+    now = identity(config, parts, directory.tasks_digest())
+    changed = differences(manifest["identity"], now)
+    serious = [c for c in changed if not c.startswith("verifier:")]
+    if serious:
+        raise UsageError(
+            f"{directory.path}: cannot be resumed, this changed: {'; '.join(serious)}; start a new run instead"
+        )
+    journal.repair(directory.rollouts_path)
+    if changed:
+        await verify_again(directory, parts.client, _parser(parts, directory))
+        directory.write_manifest({**manifest, "identity": now})
+
+
+async def _go_on(
+    directory: RunDirectory,
+    config: RunConfig,
+    parts: Parts,
+    listeners: Iterable[Listener],
+    on_ready: OnReady | None,
+) -> Outcome:
+    """Run what is missing, with the rollouts that are there counted in."""
+    manifest = directory.read_manifest()
+    journal.repair(directory.rollouts_path)
+    tally = _tally(manifest)
+    done = load_done(directory, tally)
+    coordinator = Coordinator(
+        _arm(manifest, config, parts), journal.Journal(directory.rollouts_path), tally, config.concurrency
+    )
+    for listener in listeners:
+        coordinator.listen(listener)
+    if on_ready is not None:
+        on_ready(coordinator)
+    title = f"{parts.description.name} · {parts.model.spec} · {parts.harness_name}"
+    coordinator.emit(
+        RunStarted(str(directory.path), tally.expected, tally.done, tally.tasks, tally.repeats, title)
+    )
+    work = remaining(directory.task_rows(), _parser(parts, directory), tally.repeats, done)
+    try:
+        complete = await coordinator.run(work)
+    finally:
+        metrics = _metrics(manifest, tally)
+        _write_metrics(directory, metrics)
+    return Outcome(directory.path, complete, metrics)
+
+
+def summarize(path: Path) -> Outcome:
+    """What `path` holds so far, read only."""
+    directory = RunDirectory.existing(path)
+    manifest = directory.read_manifest()
+    tally = _tally(manifest)
+    seen: set[tuple[int, int]] = set()
+    for row in journal.read_rows(directory.rollouts_path):
+        key = (row["task_index"], row["repeat"])
+        if key not in seen:
+            seen.add(key)
+            tally.add(row)
+    metrics = _metrics(manifest, tally)
+    return Outcome(path, metrics["complete"], metrics)
+
+
+def _arm(manifest: JSONObject, config: RunConfig, parts: Parts) -> Arm:
+    return Arm(
+        manifest["run_id"],
+        config.seed,
+        parts.description.name,
+        parts.client,
+        parts.model,
+        parts.harness_name,
+        parts.harness,
+        parts.limits,
+        config.max_attempts,
+    )
+
+
+def _tally(manifest: JSONObject) -> Tally:
+    about = manifest["environment"]
+    low, high = about["reward_range"]
+    return Tally(manifest["tasks"], manifest["repeats"], (low, high), higher_is_better=about["higher_is_better"])
+
+
+def _metrics(manifest: JSONObject, tally: Tally) -> JSONObject:
+    return {
+        "schema": 1,
+        "run_id": manifest["run_id"],
+        "environment": manifest["environment"]["name"],
+        "model": manifest["model"]["spec"],
+        "harness": manifest["harness"],
+        "complete": tally.done == tally.expected,
+        **tally.metrics(),
+    }
+
+
+def _write_metrics(directory: RunDirectory, metrics: JSONObject) -> None:
+    try:
+        directory.write_metrics(metrics)
+    except OSError as e:
+        raise journal.JournalError(f"{directory.metrics_path}: {e.strerror}") from None
+
+
+def _parser(parts: Parts, directory: RunDirectory) -> Callable[[JSONObject], Task[Any]]:
+    return lambda row: parse_task(parts.environment_type, row, str(directory.tasks_path))
+
+
+def _no_tasks(config: RunConfig, parts: Parts) -> str:
+    if config.input is not None:
+        return f"{config.input}: no tasks in it"
+    name = parts.description.name
+    return f"environment {name} comes without tasks: give some with --input FILE.jsonl"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text.split("?")[0]).strip("-")[:80]

@@ -1,0 +1,147 @@
+"""A run is a directory: manifest, tasks, rollouts, metrics. One process writes it at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gym_mcp.datasets import as_row
+from gym_mcp.errors import UsageError
+from gym_mcp.identity import DIGITS
+from gym_mcp.types import JSONObject, Task
+
+
+class RunDirectory:
+    """The files of one run. `lock` before writing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest_path = path / "manifest.json"
+        self.tasks_path = path / "tasks.jsonl"
+        self.rollouts_path = path / "rollouts.jsonl"
+        self.metrics_path = path / "metrics.json"
+        self._lock: int | None = None
+
+    @classmethod
+    def new(cls, out: Path | None, name: str) -> RunDirectory:
+        """The directory of a new run: `out`, or a fresh `runs/NAME-xxxxxx`. Readable by its owner only."""
+        path = out or Path("runs") / f"{name}-{secrets.token_hex(3)}"
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as e:
+            raise UsageError(f"{path}: cannot be a run directory: {e.strerror}") from None
+        directory = cls(path)
+        if not directory.exists() and any(p.name != ".lock" for p in path.iterdir()):
+            raise UsageError(f"{path}: not empty and no run; choose another --out")
+        return directory
+
+    @classmethod
+    def existing(cls, path: Path) -> RunDirectory:
+        """The directory of a run that was started before."""
+        directory = cls(path)
+        if not directory.exists():
+            raise UsageError(f"{path}: no run there (no manifest.json)")
+        return directory
+
+    def exists(self) -> bool:
+        return self.manifest_path.is_file()
+
+    def lock(self) -> None:
+        """Hold the run for this process. The kernel lets go of it when the process ends, however it ends."""
+        fd = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            raise UsageError(f"{self.path}: another process is running this run; wait for it or stop it") from None
+        self._lock = fd
+
+    def unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def read_manifest(self) -> JSONObject:
+        try:
+            manifest: Any = orjson.loads(self.manifest_path.read_bytes())
+        except (OSError, orjson.JSONDecodeError) as e:
+            raise UsageError(f"{self.manifest_path}: unreadable: {e}") from None
+        if not isinstance(manifest, dict) or manifest.get("schema") != 1:
+            raise UsageError(f"{self.manifest_path}: not a manifest of this version (schema 1)")
+        return manifest
+
+    def write_manifest(self, manifest: JSONObject) -> None:
+        write_json(self.manifest_path, manifest)
+
+    def write_metrics(self, metrics: JSONObject) -> None:
+        write_json(self.metrics_path, metrics)
+
+    def write_tasks(self, tasks: Iterable[Task[Any]], limit: int | None = None) -> tuple[int, str]:
+        """Materialize the tasks; (how many, digest). Nothing is left behind when one does not fit."""
+        scratch = self.tasks_path.with_suffix(".tmp")
+        h = hashlib.sha256()
+        count = 0
+        try:
+            with scratch.open("wb") as file:
+                os.fchmod(file.fileno(), 0o600)
+                for line in task_lines(tasks, limit):
+                    h.update(line)
+                    file.write(line)
+                    count += 1
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as e:
+            scratch.unlink(missing_ok=True)
+            raise UsageError(f"{self.tasks_path}: {e.strerror}") from None
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
+        os.replace(scratch, self.tasks_path)
+        return count, h.hexdigest()[:DIGITS]
+
+    def tasks_digest(self) -> str:
+        """Digest of `tasks.jsonl` as it is now."""
+        h = hashlib.sha256()
+        with self.tasks_path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                h.update(chunk)
+        return h.hexdigest()[:DIGITS]
+
+    def task_rows(self) -> Iterator[JSONObject]:
+        """The materialized task rows, one at a time."""
+        with self.tasks_path.open("rb") as file:
+            for line in file:
+                yield orjson.loads(line)
+
+
+def task_lines(tasks: Iterable[Task[Any]], limit: int | None) -> Iterator[bytes]:
+    """The lines of `tasks.jsonl`."""
+    for task in islice(tasks, limit):
+        yield orjson.dumps(as_row(task), default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def digest_of_tasks(tasks: Iterable[Task[Any]], limit: int | None) -> str:
+    """What `write_tasks` would give, without writing."""
+    h = hashlib.sha256()
+    for line in task_lines(tasks, limit):
+        h.update(line)
+    return h.hexdigest()[:DIGITS]
+
+
+def write_json(path: Path, value: JSONObject) -> None:
+    """Write a JSON file atomically, readable by its owner only."""
+    scratch = path.with_name(f"{path.name}.tmp")
+    with scratch.open("wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(scratch, path)

@@ -1,0 +1,66 @@
+"""The estimators behind a run's table: means and intervals over tasks, pass@k, pass^k."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import comb, sqrt
+from statistics import NormalDist
+
+from gym_mcp.metrics.student import t_quantile
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Chance that at least one of `k` of the task's `n` rollouts passes, `c` having passed.
+
+    Unbiased: 1 - C(n-c, k) / C(n, k) (Chen et al. 2021, arXiv:2107.03374). Needs k <= n.
+    """
+    return 1.0 - comb(n - c, k) / comb(n, k)
+
+
+def pass_hat_k(n: int, c: int, k: int) -> float:
+    """Chance that all of `k` of the task's `n` rollouts pass: C(c, k) / C(n, k).
+
+    The unbiased estimator of Yao et al. 2024, arXiv:2406.12045. Needs k <= n.
+    """
+    return comb(c, k) / comb(n, k)
+
+
+def mean_interval(
+    task_means: Sequence[float], *, level: float = 0.95, bounds: tuple[float, float] | None = None
+) -> tuple[float, float] | None:
+    """Interval for the mean over new tasks like these: t with T-1 degrees of freedom on the task means.
+
+    A task's repeats are a cluster, so the spread of task means is all that counts (cluster-robust for equal
+    cluster weights; Miller 2024, arXiv:2411.00640, section 2.2). Clipped to `bounds`. None for fewer than two
+    tasks.
+    """
+    n = len(task_means)
+    if n < 2:
+        return None
+    mean = sum(task_means) / n
+    variance = sum((x - mean) ** 2 for x in task_means) / (n - 1)
+    half = t_quantile(0.5 + level / 2, n - 1) * sqrt(variance / n)
+    low, high = bounds if bounds is not None else (mean - half, mean + half)
+    return max(low, mean - half), min(high, mean + half)
+
+
+def wilson_interval(successes: float, n: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Score interval for a proportion (Wilson 1927): right where the normal one collapses, at 0 and n."""
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    p = successes / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def rate_interval(task_rates: Sequence[float], *, level: float = 0.95) -> tuple[float, float] | None:
+    """Interval for a pass rate over tasks.
+
+    Wilson on the tasks when each task's rate is 0 or 1 (one repeat, or repeats that always agree); otherwise the
+    t interval on task means. None without tasks.
+    """
+    if not task_rates:
+        return None
+    if all(r in (0.0, 1.0) for r in task_rates):
+        return wilson_interval(sum(task_rates), len(task_rates), level=level)
+    return mean_interval(task_rates, level=level, bounds=(0.0, 1.0))

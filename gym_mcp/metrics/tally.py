@@ -1,0 +1,154 @@
+"""Running totals of a run: a few numbers a task, so that memory does not follow the rollouts."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from gym_mcp.metrics.estimators import mean_interval, pass_at_k, pass_hat_k, rate_interval
+from gym_mcp.types import JSONObject
+
+
+class Tally:
+    """Counts of `tasks` x `repeats` expected rollouts. A rollout passes with a full score."""
+
+    def __init__(
+        self,
+        tasks: int,
+        repeats: int,
+        reward_range: tuple[float, float] = (0.0, 1.0),
+        *,
+        higher_is_better: bool = True,
+    ) -> None:
+        self.tasks = tasks
+        self.repeats = repeats
+        self.reward_range = reward_range
+        self.best = reward_range[1] if higher_is_better else reward_range[0]
+        self.worst = reward_range[0] if higher_is_better else reward_range[1]
+        self.failed: Counter[str] = Counter()
+        self.usage: Counter[str] = Counter()
+        self.cost: float | None = 0.0
+        self.tool_calls = 0
+        self.tool_errors = 0
+        self._scored = array("Q", bytes(8 * tasks))
+        self._passed = array("Q", bytes(8 * tasks))
+        self._failures = array("Q", bytes(8 * tasks))
+        self._sum = array("d", bytes(8 * tasks))
+
+    @property
+    def expected(self) -> int:
+        return self.tasks * self.repeats
+
+    @property
+    def scored(self) -> int:
+        return sum(self._scored)
+
+    @property
+    def done(self) -> int:
+        return self.scored + self.failed.total()
+
+    def add(self, row: JSONObject) -> None:
+        """Count one rollout row."""
+        index = row["task_index"]
+        if row["outcome"] == "scored":
+            self._scored[index] += 1
+            self._sum[index] += row["reward"]
+            self._passed[index] += row["reward"] == self.best
+        else:
+            self._failures[index] += 1
+            self.failed[row["failure"]["kind"]] += 1
+        ledger = row.get("ledger") or ()
+        self.tool_calls += len(ledger)
+        self.tool_errors += sum(1 for entry in ledger if entry["error"])
+        self._add_usage(row.get("usage"))
+
+    def _add_usage(self, usage: Any) -> None:
+        if usage is None:
+            return
+        cost = usage["cost"]
+        if cost is None:
+            self.cost = None
+        elif self.cost is not None:
+            self.cost += cost
+        for key, value in usage.items():
+            if key != "cost":
+                self.usage[key] += value
+
+    def _with_scores(self) -> Iterable[int]:
+        return (i for i in range(self.tasks) if self._scored[i])
+
+    def mean_reward(self) -> float | None:
+        """Mean over tasks of each task's mean reward, failures left out; None before the first score."""
+        means = [self._sum[i] / self._scored[i] for i in self._with_scores()]
+        return sum(means) / len(means) if means else None
+
+    def headline(self) -> tuple[float | None, tuple[float, float] | None]:
+        """(pass@1, its 95% interval), failures left out."""
+        rates = [self._passed[i] / self._scored[i] for i in self._with_scores()]
+        return (sum(rates) / len(rates) if rates else None), rate_interval(rates)
+
+    def metrics(self) -> JSONObject:
+        """Everything the run's table shows; the content of `metrics.json`."""
+        means = [self._sum[i] / self._scored[i] for i in self._with_scores()]
+        pass_1, interval = self.headline()
+        reward_interval = mean_interval(means, bounds=self.reward_range)
+        return {
+            "expected": self.expected,
+            "scored": self.scored,
+            "failed": dict(sorted(self.failed.items())),
+            "missing": self.expected - self.done,
+            "tasks": self.tasks,
+            "repeats": self.repeats,
+            "mean_reward": self.mean_reward(),
+            "mean_reward_ci95": list(reward_interval) if reward_interval else None,
+            "pass_at_1": pass_1,
+            "ci95": list(interval) if interval else None,
+            "failed_as_zero": self._failed_as_zero(),
+            **self._by_k(),
+            **self._buckets(),
+            "usage": {**dict(self.usage), "cost": self.cost},
+            "tool_calls": self.tool_calls,
+            "tool_errors": self.tool_errors,
+        }
+
+    def _failed_as_zero(self) -> JSONObject:
+        """The same numbers with each failed rollout counted as the worst score."""
+        means, rates = [], []
+        for i in range(self.tasks):
+            n = self._scored[i] + self._failures[i]
+            if n:
+                means.append((self._sum[i] + self._failures[i] * self.worst) / n)
+                rates.append(self._passed[i] / n)
+        interval = rate_interval(rates)
+        return {
+            "mean_reward": sum(means) / len(means) if means else None,
+            "pass_at_1": sum(rates) / len(rates) if rates else None,
+            "ci95": list(interval) if interval else None,
+        }
+
+    def _by_k(self) -> JSONObject:
+        """pass@k and pass^k for each k that every scored task has rollouts for."""
+        alike = Counter((self._scored[i], self._passed[i]) for i in self._with_scores())
+        ks = range(1, min((n for n, _ in alike), default=0) + 1)
+
+        def over_tasks(estimator: Callable[[int, int, int], float]) -> dict[str, float]:
+            return {
+                str(k): sum(times * estimator(n, c, k) for (n, c), times in alike.items()) / alike.total()
+                for k in ks
+            }
+
+        return {"pass_at_k": over_tasks(pass_at_k), "pass_hat_k": over_tasks(pass_hat_k)}
+
+    def _buckets(self) -> JSONObject:
+        """Tasks that pass always, sometimes, never; and those without any score."""
+        always = sum(1 for i in self._with_scores() if self._passed[i] == self._scored[i])
+        never = sum(1 for i in self._with_scores() if not self._passed[i])
+        scored = sum(1 for _ in self._with_scores())
+        return {
+            "always_pass": always,
+            "sometimes_pass": scored - always - never,
+            "never_pass": never,
+            "unscored_tasks": self.tasks - scored,
+        }

@@ -1,0 +1,87 @@
+"""The tool loop: ask the model, run its calls, show it the results, until it has said its last word."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+
+import orjson
+
+from gym_mcp.client import AgentSession
+from gym_mcp.errors import LimitReached
+from gym_mcp.harness import Limits
+from gym_mcp.models.base import Model, Request
+from gym_mcp.types import Item, ToolResult, Transcript, text_of, user_message
+
+
+async def run(session: AgentSession, model: Model, limits: Limits) -> Transcript:
+    """Play one episode. Spent budgets end it with what was done so far."""
+    transcript = Transcript()
+    conversation = list(session.prompt)
+    tools = [spec.as_function() for spec in await session.list_tools()]
+    params = dict(session.params)
+    while True:
+        try:
+            response = await model.respond(Request(conversation, tools, params))
+        except LimitReached as limit:
+            transcript.stop = limit.reason
+            return transcript
+        transcript.items += response.output
+        conversation += response.output  # reasoning items too: the next turn may need them
+        calls = [item for item in response.output if item.get("type") == "function_call"]
+        if calls:
+            answers, ended = await _run_calls(session, calls)
+        elif response.incomplete:
+            transcript.stop = response.incomplete
+            return transcript
+        else:
+            answers, ended = await _next_user_turn(session, response.output)
+        transcript.items += answers
+        conversation += answers
+        if ended:
+            transcript.stop = "ended" if calls else "completed"
+            return transcript
+
+
+async def _run_calls(session: AgentSession, calls: Sequence[Item]) -> tuple[list[Item], bool]:
+    """Run a turn's calls in the order the model gave them; (their outputs, whether the episode ended)."""
+    outputs: list[Item] = []
+    ended = False
+    for call in calls:
+        result = await _run_call(session, call)
+        ended = ended or result.ended
+        outputs.append(
+            {"type": "function_call_output", "call_id": call.get("call_id", ""), "output": _content(result)}
+        )
+    return outputs, ended
+
+
+async def _run_call(session: AgentSession, call: Item) -> ToolResult:
+    name, raw = call.get("name", ""), call.get("arguments") or "{}"
+    try:
+        arguments = orjson.loads(raw)
+    except orjson.JSONDecodeError as e:
+        return ToolResult(f"Invalid arguments for {name}: not valid JSON ({e}).", is_error=True)
+    if not isinstance(arguments, dict):
+        return ToolResult(f"Invalid arguments for {name}: a JSON object is expected.", is_error=True)
+    return await session.call(name, arguments)
+
+
+def _content(result: ToolResult) -> str | list[Item]:
+    """A result as the Responses API takes it: text, or parts when there are images."""
+    if not result.images:
+        return result.text
+    parts: list[Item] = [{"type": "input_text", "text": result.text}] if result.text else []
+    for image in result.images:
+        data = base64.b64encode(image.data).decode()
+        parts.append({"type": "input_image", "image_url": f"data:{image.media_type};base64,{data}"})
+    return parts
+
+
+async def _next_user_turn(session: AgentSession, output: Sequence[Item]) -> tuple[list[Item], bool]:
+    """What the user says to the model's message; (items to add, whether the conversation is over)."""
+    if not session.multi_turn:
+        return [], True
+    said = "".join(text_of(item) for item in output if item.get("role") == "assistant")
+    reply = await session.reply(said)
+    return ([], True) if reply is None else ([user_message(reply)], False)
