@@ -64,7 +64,7 @@ def test_any_other_count_fails(steps: list[int]) -> None:
 
 @pytest.mark.parametrize("arguments", [{}, {"count": "3"}, {"count": 1.5}, {"count": 3, "by": 1}])
 def test_bad_arguments_change_nothing(arguments: dict[str, Any]) -> None:
-    calls = (("increment_counter", arguments), ("get_counter_value", {}))
+    calls: tuple[tuple[str, dict[str, Any]], ...] = (("increment_counter", arguments), ("get_counter_value", {}))
     _, texts = run(play, {"initial_count": 5, "expected_count": 8}, *calls)
     assert texts[0].startswith("Invalid arguments for increment_counter: ")
     assert texts[1] == '{"count": 5}'

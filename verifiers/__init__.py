@@ -1,0 +1,1 @@
+"""Pure scoring functions that environments share. They import nothing of gym-mcp."""
