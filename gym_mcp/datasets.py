@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,7 +76,7 @@ def load_tasks(cls: type[Environment[Any]], source: Path | None = None) -> Itera
                 raise UsageError(f"{where}: task id `{task.id}` is used twice; ids must be unique")
             copies += 1
             base = task.id.rsplit("-", 1)[0] if copies > 2 else task.id
-            task = Task(f"{base}-{copies}", task.prompt, task.data, task.params, task.tools)
+            task = replace(task, id=f"{base}-{copies}")
             key = hash(task.id)
         seen.add(key)
         yield task
@@ -115,7 +116,8 @@ def parse_task(cls: type[Environment[Any]], row: JSONObject, where: str) -> Task
             raise _Unfit("params: an object is expected")
         if not prompt:
             prompt = [user_message(cls.summary())]
-        return Task(row_id(row), prompt, cls.parse_row(data), sampling, tools)
+        raw = data if isinstance(data, dict) else None
+        return Task(row_id(row), prompt, cls.parse_row(data), sampling, tools, raw)
     except _Unfit as e:
         raise UsageError(f"{where}: {e}") from None
     except ValidationError as e:
@@ -165,7 +167,7 @@ def _flat_data(row: JSONObject) -> JSONObject:
 
 def as_row(task: Task[Any]) -> JSONObject:
     """A task in our own form, the one that `parse_task` reads back."""
-    data = task.data
+    data = task.data if task.raw is None else task.raw
     if hasattr(data, "model_dump"):
         data = data.model_dump(mode="json")
     row: JSONObject = {"id": task.id, "prompt": list(task.prompt), "data": data}

@@ -31,6 +31,8 @@ class Task(Generic[Row]):
     data: Row = field(default_factory=dict)  # type: ignore[assignment]
     params: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[str, ...] | None = None
+    raw: JSONObject | None = field(default=None, compare=False, repr=False)
+    """`data` as the row had it, fields that its model does not declare included."""
 
 
 @dataclass(frozen=True, slots=True)

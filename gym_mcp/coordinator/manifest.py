@@ -72,4 +72,5 @@ def _about(description: Description) -> JSONObject:
         "reward_range": list(description.reward_range),
         "higher_is_better": description.higher_is_better,
         "floor": description.floor,
+        "tools": description.tools,
     }

@@ -136,7 +136,7 @@ def digest_of_tasks(tasks: Iterable[Task[Any]], limit: int | None) -> str:
     return h.hexdigest()[:DIGITS]
 
 
-def write_json(path: Path, value: JSONObject) -> None:
+def write_json(path: Path, value: JSONObject | list[JSONObject]) -> None:
     """Write a JSON file atomically, readable by its owner only."""
     scratch = path.with_name(f"{path.name}.tmp")
     with scratch.open("wb") as file:

@@ -1,0 +1,1 @@
+"""Writes the rollouts of a run in the formats of other systems."""
