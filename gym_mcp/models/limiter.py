@@ -1,0 +1,89 @@
+"""How many calls one endpoint gets at a time: additive increase, multiplicative decrease.
+
+The shape is TCP's congestion control (Jacobson, 1988; RFC 5681): slow start, a cut on congestion, slow recovery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+INITIAL: Final = 32
+CUT: Final = 0.7
+COOLDOWN: Final = 2.0
+"""Seconds after a cut in which further refusals count as the same burst."""
+RECOVERY: Final = 0.02
+"""Part of `maximum` that the limit gains over one full round of successful calls."""
+
+
+class AdaptiveLimiter:
+    """At most `limit` calls at a time, first come first served; `limit` moves between 1 and `maximum`.
+
+    It starts at `min(maximum, 32)` and grows by one a success. The first congestion ends that: the limit is cut
+    to 70 %, and from then on gains 2 % of `maximum` over a round of `limit` successes.
+    """
+
+    def __init__(self, maximum: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.maximum = maximum
+        self.in_flight = 0
+        self.waiting = 0
+        self._limit = float(min(maximum, INITIAL))
+        self._slow_start = True
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._clock = clock
+        self._cut_at = float("-inf")
+
+    @property
+    def limit(self) -> int:
+        """Calls allowed at a time."""
+        return int(self._limit)
+
+    async def acquire(self) -> None:
+        """Take a slot, waiting for it in line."""
+        if self.in_flight < int(self._limit) and not self.waiting:
+            self.in_flight += 1
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        self.waiting += 1
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.cancelled():
+                self.waiting -= 1
+            else:  # cancelled after the slot was handed over
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Give a slot back."""
+        self.in_flight -= 1
+        if self._waiters:
+            self._wake()
+
+    def succeeded(self) -> None:
+        """The endpoint answered: it can take a little more."""
+        if self._limit < self.maximum:
+            step = 1.0 if self._slow_start else max(RECOVERY * self.maximum, 1.0) / self._limit
+            self._limit = min(self._limit + step, float(self.maximum))
+            if self._waiters:
+                self._wake()
+
+    def congested(self) -> None:
+        """The endpoint refused or timed out because of load."""
+        now = self._clock()
+        if now - self._cut_at >= COOLDOWN:
+            self._cut_at = now
+            self._slow_start = False
+            self._limit = max(self._limit * CUT, 1.0)
+
+    def _wake(self) -> None:
+        while self._waiters and self.in_flight < int(self._limit):
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                self.waiting -= 1
+                self.in_flight += 1
+                waiter.set_result(None)
