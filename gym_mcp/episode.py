@@ -17,10 +17,10 @@ from typing import Any, Final, Literal
 from gym_mcp.bounded import Runner
 from gym_mcp.environment import Environment
 from gym_mcp.errors import EnvironmentFailure, EpisodeGone, JudgeError, ToolError, VerifierError
-from gym_mcp.tools import Tool, render
+from gym_mcp.tools import Tool, render, storable
 from gym_mcp.types import Call, JSONObject, Reward, Task, ToolResult, Transcript
 
-CallError = Literal["tool", "arguments", "unknown_tool", "too_large", "timeout", "exception"]
+CallError = Literal["tool", "arguments", "unknown_tool", "too_large", "timeout", "exception", "cancelled"]
 FINISHED: Final = "This episode has ended and takes no more calls."
 _CLOSE_TIMEOUT: Final = 10.0
 
@@ -30,7 +30,8 @@ class LedgerEntry:
     """The server's own record of one tool call. Times are seconds since the episode was opened.
 
     `error` is None, or why the result was an error: the tool's own `ToolError` (`tool`), arguments that did not
-    fit, an unknown tool, an oversized result, a timeout, or an exception (a bug of the environment).
+    fit, an unknown tool, an oversized result, a timeout, an exception (a bug of the environment), or a client
+    that gave up on it (`cancelled`: it may have been carried out in part).
     """
 
     seq: int
@@ -152,23 +153,42 @@ class Episode:
             if len(self.ledger) >= self._cls.max_calls:
                 return ToolResult(f"The limit of {self._cls.max_calls} tool calls is reached.", is_error=True)
             start = time.monotonic() - self._start
-            result, error, detail = await self._execute(name, arguments)
+            name, arguments = storable(name), storable(arguments)
+            try:
+                result, error, detail = await self._execute(name, arguments)
+            except asyncio.CancelledError:  # half of it may have happened: the ledger must say so
+                self._record(name, arguments, ToolResult("", is_error=True), "cancelled", start)
+                raise
+            result.text = storable(result.text)
             if self.environment.done:
                 result.ended = True
-            self.ledger.append(
-                LedgerEntry(
-                    len(self.ledger),
-                    name,
-                    arguments,
-                    result.text,
-                    error,
-                    round(start, 6),
-                    round(time.monotonic() - self._start, 6),
-                    tuple(hashlib.sha256(i.data).hexdigest() for i in result.images),
-                    detail,
-                )
-            )
+            self._record(name, arguments, result, error, start, detail)
             return result
+
+    def _record(
+        self,
+        name: str,
+        arguments: JSONObject,
+        result: ToolResult,
+        error: CallError | None,
+        start: float,
+        detail: str = "",
+    ) -> None:
+        images = tuple(hashlib.sha256(i.data).hexdigest() for i in result.images)
+        end = time.monotonic() - self._start
+        self.ledger.append(
+            LedgerEntry(
+                len(self.ledger),
+                name,
+                arguments,
+                result.text,
+                error,
+                round(start, 6),
+                round(end, 6),
+                images,
+                detail,
+            )
+        )
 
     async def _execute(self, name: str, arguments: JSONObject) -> tuple[ToolResult, CallError | None, str]:
         tool = self.tools.get(name)
@@ -295,6 +315,9 @@ def check_reward(cls: type[Environment[Any]], value: Any) -> Reward:
     if not low <= score <= high:
         raise VerifierError(f"{cls.name}.verify returned {score:g}, outside its range [{low:g}, {high:g}]")
     if isinstance(value, Reward):
+        for part, number in value.components.items():
+            if not isinstance(number, int | float) or not math.isfinite(number):
+                raise VerifierError(f"{cls.name}.verify returned {number!r:.200} as component `{part}`")
         return Reward(float(score), {k: float(v) for k, v in value.components.items()}, value.notes)
     return Reward(float(score))
 

@@ -153,7 +153,7 @@ class Tool:
             return dict(arguments)
         try:
             # JSON mode, so that the same text means the same thing on every transport.
-            model = self.arguments_model.__pydantic_validator__.validate_json(orjson.dumps(arguments))
+            model = self.arguments_model.__pydantic_validator__.validate_json(_json_bytes(arguments))
         except ValidationError as e:
             raise ToolError(f"Invalid arguments for {self.name}: {explain(e)}") from None
         except (TypeError, ValueError) as e:
@@ -163,6 +163,13 @@ class Tool:
     def renamed(self, name: str) -> Tool:
         """The same tool under another name."""
         return replace(self, spec=replace(self.spec, name=name))
+
+
+def _json_bytes(arguments: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(arguments)
+    except TypeError:  # integers past 64 bits
+        return json.dumps(arguments).encode()
 
 
 def explain(error: ValidationError) -> str:
@@ -225,6 +232,19 @@ def tools_of(cls: type) -> dict[str, Tool]:
             raise UsageError(f"{cls.__module__}.{cls.__name__}: two tools are named `{built.name}`")
         found[built.name] = built
     return found
+
+
+def storable(value: Any) -> Any:
+    """A JSON value that UTF-8 can carry: lone surrogates become `?`, what is no JSON becomes text."""
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        try:
+            text = json.dumps(value, ensure_ascii=False, default=str)
+        except (RecursionError, ValueError):
+            return type(value)()
+        return json.loads(text.encode("utf-8", "replace"))
+    return value
 
 
 def render(value: Any) -> ToolResult:

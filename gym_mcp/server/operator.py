@@ -1,0 +1,304 @@
+"""The operator plane: an ordinary MCP server whose tools open, drive, score and close episodes."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import math
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+import mcp_types as types
+import orjson
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from pydantic import Field
+from pydantic_core import to_jsonable_python
+
+from gym_mcp.datasets import as_row, parse_task
+from gym_mcp.direct import describe
+from gym_mcp.episode import Episode
+from gym_mcp.errors import EnvironmentFailure, ToolError, UsageError
+from gym_mcp.seeds import episode_seed
+from gym_mcp.server import wire
+from gym_mcp.server.service import Service
+from gym_mcp.server.wire import EXTENSION, STRUCTURED_ONLY, VERSION, failure
+from gym_mcp.tools import tool, tools_of
+from gym_mcp.types import JSONObject, Transcript
+
+Context = ServerRequestContext[Any, Any]
+log = logging.getLogger(__name__)
+MAX_PAGE: Final = 1_000
+Handle = Annotated[str, Field(min_length=1, max_length=256, description="The handle that `open_episode` gave.")]
+Key = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class Operator:
+    """The operator plane's tools, for one request. `agent_url(handle)` is None off HTTP."""
+
+    __slots__ = ("_agent_url", "_service")
+
+    def __init__(self, service: Service, agent_url: Callable[[str], str | None]) -> None:
+        self._service = service
+        self._agent_url = agent_url
+
+    @tool(name="describe", read_only=True)
+    async def describe(self) -> wire.Described:
+        """Say what this environment is: tools, interaction, reward range, content hashes, number of tasks."""
+        try:
+            count = len(self._service.tasks())
+        except UsageError:
+            count = None
+        about = describe(self._service.environment_type, num_tasks=count)
+        low, high = (None if math.isinf(bound) else bound for bound in about.reward_range)
+        return {
+            "name": about.name,
+            "version": about.version,
+            "summary": about.summary,
+            "interaction": about.interaction,
+            "reward_range": (low, high),
+            "higher_is_better": about.higher_is_better,
+            "floor": about.floor,
+            "has_solution": about.has_solution,
+            "num_tasks": count,
+            "tools": about.tools,  # type: ignore[typeddict-item]
+            "identity": dict(about.identity),
+        }
+
+    @tool(read_only=True)
+    async def list_tasks(
+        self, offset: Annotated[int, Field(ge=0)] = 0, limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 100
+    ) -> wire.TaskPage:
+        """List the environment's tasks as rows, in order. Rows hold what an agent must not see."""
+        tasks = list(self._service.tasks().values())
+        end = min(offset + limit, len(tasks))
+        rows = [as_row(task) for task in tasks[offset:end]]
+        return {"tasks": rows, "total": len(tasks), "next": end if end < len(tasks) else None}
+
+    @tool
+    async def open_episode(
+        self,
+        task_id: str | None = None,
+        task: JSONObject | None = None,
+        seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None,
+        repeat: Annotated[int, Field(ge=0)] = 0,
+        key: Key | None = None,
+        ttl: Annotated[float, Field(gt=0)] | None = None,
+    ) -> wire.Opened:
+        """Open an episode of one task and get its handle.
+
+        Args:
+            task_id: One of the environment's own tasks.
+            task: A task row, in the place of `task_id`.
+            seed: Seed of the episode's random numbers; derived from task and `repeat` by default.
+            repeat: Which attempt at the task this is, counted from 0.
+            key: Makes the call safe to repeat: the same key gives the same live episode.
+            ttl: Seconds without a call after which the episode expires; the server may allow less.
+        """
+        if (task_id is None) == (task is None):
+            raise UsageError("open_episode: give one of `task_id` and `task`")
+        if task is not None:
+            chosen = parse_task(self._service.environment_type, task, "task")
+        else:
+            chosen = self._service.task(task_id or "")
+        used = episode_seed(0, chosen.id, repeat) if seed is None else seed
+        episode = await self._service.store.open(chosen, used, key=key, ttl=ttl)
+        cls = episode.environment_type
+        return {
+            "episode": episode.handle,
+            "url": self._agent_url(episode.handle),
+            "prompt": list(episode.task.prompt),
+            "params": dict(episode.task.params),
+            "multi_turn": cls.has("reply"),
+            "tools_digest": self._service.tools_digest(episode.tools),
+            "expires_in": round(max(0.0, episode.expires - time.monotonic()), 3),
+            "call_timeout": cls.call_timeout,
+        }
+
+    @tool(read_only=True)
+    async def list_tools(self, episode: Handle) -> wire.ToolList:
+        """List the tools that the agent of this episode has."""
+        live = self._live(episode)
+        live.seen = True
+        tools: list[wire.ToolInfo] = [
+            {
+                "name": t.name,
+                "description": t.spec.description,
+                "inputSchema": t.spec.input_schema,
+                "readOnly": t.spec.read_only,
+            }
+            for t in live.tools.values()
+        ]
+        return {"tools": tools, "tools_digest": self._service.tools_digest(live.tools)}
+
+    @tool
+    async def call_tool(self, episode: Handle, name: str, arguments: JSONObject) -> wire.Called:
+        """Relay an agent's tool call, for agents that cannot reach the agent plane themselves."""
+        live = self._live(episode)
+        result = await live.call(name, arguments)
+        self._service.record(live)
+        images: list[wire.ImageInfo] = [
+            {"data": base64.b64encode(i.data).decode(), "media_type": i.media_type} for i in result.images
+        ]
+        return {"text": result.text, "is_error": result.is_error, "images": images, "ended": result.ended}
+
+    @tool
+    async def reply(self, episode: Handle, message: str) -> wire.Replied:
+        """Tell the episode's user what the agent said; get their next message, or null at the end."""
+        return {"message": await self._live(episode).reply(message)}
+
+    @tool
+    async def verify_episode(
+        self,
+        episode: Handle,
+        items: list[JSONObject] | None = None,
+        stop: str = "completed",
+        close: bool = True,
+    ) -> wire.Verified:
+        """Freeze the episode and score it. Asking again gives the same verdict.
+
+        Args:
+            items: What the agent produced: Responses output items, in order.
+            stop: Why it stopped: completed, ended, max_turns, max_tokens or max_cost.
+            close: Whether to close the episode, whatever the outcome.
+        """
+        store = self._service.store
+        known = store.finished(episode) or self._live(episode)
+        try:
+            reward = await known.verify(Transcript(items or [], stop))
+        finally:
+            if close:
+                await store.close(episode)
+        return {
+            "reward": reward.score,
+            "components": reward.components,
+            "notes": reward.notes,
+            "ledger": _ledger(known),
+        }
+
+    @tool(read_only=True)
+    async def episode_state(self, episode: Handle) -> wire.State:
+        """Show the environment's state. It may hold what an agent must not see."""
+        live = self._live(episode)
+        try:
+            return {"state": to_jsonable_python(live.environment.state())}
+        except Exception as e:
+            message = f"{self._service.name}.state raised {type(e).__name__}: {str(e)[:300]}"
+            raise EnvironmentFailure(message) from None
+
+    @tool(read_only=True)
+    async def episode_ledger(self, episode: Handle) -> wire.Ledger:
+        """Show the server's record of every tool call; also of an episode closed not long ago."""
+        return {"ledger": _ledger(self._service.store.finished(episode) or self._live(episode))}
+
+    @tool
+    async def reference_solution(
+        self, episode: Handle, step: Annotated[int, Field(ge=0)], results: list[str] | None = None
+    ) -> wire.SolutionStep:
+        """Give one step of the reference solution: calls to make in parallel, or what to say.
+
+        Args:
+            step: Counted from 0; ask for them in order.
+            results: The texts that the calls of the step before brought back.
+        """
+        found = await self._live(episode).reference_step(step, results or [])
+        calls: list[wire.CallInfo] = [{"name": c.name, "arguments": c.arguments} for c in found.calls]
+        return {"calls": calls, "say": found.say, "done": found.done}
+
+    @tool
+    async def close_episode(self, episode: Handle) -> wire.Closed:
+        """Close an episode. Closing one that is gone does nothing."""
+        await self._service.store.close(episode)
+        return {"closed": True}
+
+    def _live(self, handle: str) -> Episode:
+        return self._service.store.get(handle)
+
+
+def _ledger(episode: Episode) -> list[wire.Entry]:
+    return [entry.as_json() for entry in episode.ledger]  # type: ignore[misc]
+
+
+_TOOLS: Final = tools_of(Operator)
+
+
+def operator_server(service: Service, agent_url: Callable[[Context, str], str | None]) -> Server[Any]:
+    """The operator plane of one environment type; `agent_url(ctx, handle)` gives the agent plane's address."""
+    cls = service.environment_type
+
+    async def list_tools(ctx: Context, params: Any) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=_LISTED)
+
+    async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        operator = Operator(service, lambda handle: agent_url(ctx, handle))
+        lean = bool(ctx.meta and ctx.meta.get(STRUCTURED_ONLY))
+        return await _call(operator, params.name, params.arguments or {}, lean)
+
+    server: Server[Any] = Server(
+        f"{cls.name} (operator)",
+        version=cls.version,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        get_tool_input_schema=lambda name: _TOOLS[name].spec.input_schema if name in _TOOLS else None,
+    )
+    server.extensions[EXTENSION] = extension(service)
+    server.middleware.clear()
+    return server
+
+
+def extension(service: Service) -> JSONObject:
+    """What the server's capabilities say of the environment."""
+    cls = service.environment_type
+    return {
+        "version": VERSION,
+        "environment": cls.name,
+        "interaction": cls.interaction(),
+        "reward_range": [None if math.isinf(bound) else bound for bound in cls.reward_range],
+        "higher_is_better": cls.higher_is_better,
+        "has_solution": cls.has("solution"),
+    }
+
+
+async def _call(operator: Operator, name: str, arguments: JSONObject, lean: bool) -> types.CallToolResult:
+    found = _TOOLS.get(name)
+    try:
+        if found is None:
+            raise UsageError(f"no operator tool `{name}`; there are {', '.join(_TOOLS)}")
+        value = await found.invoke(operator, found.validate(arguments))
+    except ToolError as e:
+        return _result({"error": failure(UsageError(str(e)))}, lean, is_error=True)
+    except Exception as e:
+        error = failure(e)
+        if error["message"].startswith("the server failed"):
+            log.exception("operator tool %s", name)
+        return _result({"error": error}, lean, is_error=True)
+    return _result(value, lean)
+
+
+def _result(value: Any, lean: bool, *, is_error: bool = False) -> types.CallToolResult:
+    content: list[types.ContentBlock] = [] if lean else [types.TextContent(text=_json(value))]
+    return types.CallToolResult(content=content, structured_content=value, is_error=is_error)
+
+
+def _json(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # integers past 64 bits
+        import json
+
+        return json.dumps(value)
+
+
+_LISTED: Final = [
+    types.Tool(
+        name=t.name,
+        description=t.spec.description,
+        input_schema=t.spec.input_schema,
+        output_schema=t.output_schema,
+        annotations=types.ToolAnnotations(
+            read_only_hint=t.spec.read_only, destructive_hint=False, open_world_hint=False
+        ),
+    )
+    for t in _TOOLS.values()
+]

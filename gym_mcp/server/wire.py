@@ -1,0 +1,199 @@
+"""The shapes that the operator plane's tools give back, and how an error travels and is rebuilt.
+
+The output schemas of the operator plane are made from these types; `docs/protocol.md` describes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn, NotRequired
+
+from typing_extensions import TypedDict
+
+from gym_mcp.errors import (
+    EnvironmentFailure,
+    EpisodeGone,
+    GymError,
+    HarnessError,
+    JudgeError,
+    RolloutCancelled,
+    RolloutError,
+    RolloutTimeout,
+    UsageError,
+    VerifierError,
+)
+from gym_mcp.types import Item, JSONObject
+
+EXTENSION: Final = "io.gym-mcp/environment"
+ENDED: Final = "io.gym-mcp/ended"
+"""`_meta` key of a tool result after which the episode takes no more calls."""
+STRUCTURED_ONLY: Final = "io.gym-mcp/structured-only"
+"""`_meta` key of an operator request: leave out the text form of the structured result."""
+VERSION: Final = "1"
+"""Of the operator plane's tools."""
+
+
+class ToolInfo(TypedDict):
+    """A tool as the operator sees it."""
+
+    name: str
+    description: str
+    inputSchema: JSONObject
+    outputSchema: NotRequired[JSONObject | None]
+    readOnly: bool
+
+
+class Described(TypedDict):
+    """What `describe` gives. A bound of `reward_range` is null when there is none."""
+
+    name: str
+    version: str
+    summary: str
+    interaction: str
+    reward_range: tuple[float | None, float | None]
+    higher_is_better: bool
+    floor: float
+    has_solution: bool
+    num_tasks: int | None
+    tools: list[ToolInfo]
+    identity: dict[str, str]
+
+
+class TaskPage(TypedDict):
+    """Rows `offset` and on; `next` is the offset of the next page, null on the last."""
+
+    tasks: list[JSONObject]
+    total: int
+    next: int | None
+
+
+class Opened(TypedDict):
+    """A live episode. `url` is the agent plane over HTTP, else null. `expires_in` and `call_timeout`: seconds."""
+
+    episode: str
+    url: str | None
+    prompt: list[Item]
+    params: JSONObject
+    multi_turn: bool
+    tools_digest: str
+    expires_in: float
+    call_timeout: float
+
+
+class ToolList(TypedDict):
+    """The tools of one episode."""
+
+    tools: list[ToolInfo]
+    tools_digest: str
+
+
+class ImageInfo(TypedDict):
+    """An image: its bytes in base64."""
+
+    data: str
+    media_type: str
+
+
+class Called(TypedDict):
+    """The result of a relayed tool call. After `ended` the episode takes no more."""
+
+    text: str
+    is_error: bool
+    images: list[ImageInfo]
+    ended: bool
+
+
+class Replied(TypedDict):
+    """The user's next message; null ends the conversation."""
+
+    message: str | None
+
+
+class Entry(TypedDict):
+    """One line of the ledger; `start` and `end` are seconds since the episode was opened."""
+
+    seq: int
+    name: str
+    arguments: JSONObject
+    result: str
+    error: str | None
+    start: float
+    end: float
+    images: NotRequired[list[str]]
+    detail: NotRequired[str]
+
+
+class Verified(TypedDict):
+    """The verdict, and the ledger that it rests on."""
+
+    reward: float
+    components: dict[str, float]
+    notes: str
+    ledger: list[Entry]
+
+
+class Ledger(TypedDict):
+    """The ledger so far."""
+
+    ledger: list[Entry]
+
+
+class State(TypedDict):
+    """What the environment shows the operator of its state."""
+
+    state: JSONObject
+
+
+class CallInfo(TypedDict):
+    """A tool call to make."""
+
+    name: str
+    arguments: JSONObject
+
+
+class SolutionStep(TypedDict):
+    """One step of the reference solution."""
+
+    calls: list[CallInfo]
+    say: str | None
+    done: bool
+
+
+class Closed(TypedDict):
+    """The handle is of no use any more."""
+
+    closed: bool
+
+
+_KINDS: Final[dict[str, type[RolloutError]]] = {
+    "gone": EpisodeGone,
+    "environment": EnvironmentFailure,
+    "verifier": VerifierError,
+    "judge": JudgeError,
+    "harness": HarnessError,
+    "timeout": RolloutTimeout,
+    "cancelled": RolloutCancelled,
+}
+
+
+def failure(error: Exception) -> JSONObject:
+    """`error` as it travels: its kind, its message and whether a fresh episode may help."""
+    if isinstance(error, RolloutError):
+        kind = "gone" if isinstance(error, EpisodeGone) else error.kind
+        out: JSONObject = {"kind": kind, "message": str(error), "retryable": error.retryable}
+        if error.detail:
+            out["detail"] = error.detail
+        return out
+    if isinstance(error, GymError):
+        return {"kind": "usage", "message": str(error), "retryable": False}
+    return {"kind": "environment", "message": f"the server failed ({type(error).__name__})", "retryable": True}
+
+
+def raise_failure(error: Mapping[str, Any]) -> NoReturn:
+    """Raise the error that `failure` described; an unknown kind is the environment's."""
+    message = str(error.get("message", "the environment reported an error without a message"))
+    kind = error.get("kind")
+    if kind == "usage":
+        raise UsageError(message)
+    raised = _KINDS.get(str(kind), EnvironmentFailure)
+    raise raised(message, retryable=error.get("retryable") is True, detail=str(error.get("detail", "")))
