@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gym_mcp.cli.common import emit_json, json_option
-from gym_mcp.cli.lazy import LazyGroup
+from gym_mcp.cli.lazy import LazyGroup, Verb
 
 if TYPE_CHECKING:
     from gym_mcp.coordinator.coordinator import Coordinator
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
 INTERRUPTED, DISK = 130, 3
 
+VERBS = {
+    "run": Verb("gym_mcp.cli.eval:run", "Run a model on an environment's tasks and score it."),
+    "resume": Verb("gym_mcp.cli.eval:resume_command", "Run what a run directory still lacks."),
+    "show": Verb("gym_mcp.cli.eval:show", "Print the table of a run directory."),
+}
+
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 
 
-@click.group("eval", cls=LazyGroup, verbs={})
-def eval_group() -> None:
-    """Run an evaluation, resume it, show its results."""
-
-
-@eval_group.command(
+@click.command(
     "run",
     epilog="""\b
 Examples:
@@ -90,7 +91,7 @@ def run(
     configs = [make_config(settings, "eval run")] if config is None else load_experiment(config, settings)
     if out is not None and len(configs) > 1:
         raise UsageError(f"--out {out}: the experiment has {len(configs)} runs; each gets a directory under runs/")
-    outcomes = []
+    outcomes: list[Outcome] = []
     for one in configs:
         outcomes.append(_drive(lambda *parts, one=one: start(one, out, *parts), quiet))
         if not outcomes[-1].complete:
@@ -98,7 +99,7 @@ def run(
     _finish(ctx, outcomes, as_json)
 
 
-@eval_group.command(
+@click.command(
     "resume",
     epilog="""\b
 Examples:
@@ -136,7 +137,7 @@ def resume_command(
     _finish(ctx, [_drive(go, quiet)], as_json)
 
 
-@eval_group.command("show", epilog="\b\nExample:\n  gym-mcp eval show runs/mcqa-builtin-noisy-oracle-3f9a1c")
+@click.command("show", epilog="\b\nExample:\n  gym-mcp eval show runs/mcqa-builtin-noisy-oracle-3f9a1c")
 @click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
 @json_option
 def show(run_dir: Path, as_json: bool) -> None:
@@ -169,6 +170,8 @@ def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
     """Run to the end on a fast loop, with progress on stderr and Ctrl-C as a wish to drain."""
     from gym_mcp.cli.progress import Progress
 
+    from gym_mcp.coordinator.journal import JournalError
+
     progress = Progress(enabled=not quiet)
 
     def on_ready(coordinator: Coordinator) -> None:
@@ -180,11 +183,18 @@ def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
             return await go([progress.on_event], on_ready)
 
     try:
-        import uvloop
+        return _run_loop(main())
+    except JournalError as e:
+        click.echo(f"gym-mcp: {e}; what was journalled is safe: `gym-mcp eval resume` goes on", err=True)
+        raise click.exceptions.Exit(DISK) from None
 
-        return uvloop.run(main())
-    except ImportError:
-        return asyncio.run(main())
+
+def _run_loop(main: Coroutine[Any, Any, Outcome]) -> Outcome:
+    try:
+        import uvloop
+    except ImportError:  # no uvloop on Windows
+        return asyncio.run(main)
+    return uvloop.run(main)
 
 
 def _drain_on_signals(coordinator: Coordinator) -> None:
@@ -228,3 +238,8 @@ def _print(outcome: Outcome, as_json: bool) -> None:
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:
     return {"run_dir": str(outcome.run_dir), **outcome.metrics}
+
+
+@click.group("eval", cls=LazyGroup, verbs=VERBS)
+def eval_group() -> None:
+    """Run an evaluation, resume it, show its results."""
