@@ -169,7 +169,6 @@ _LIMITS = ("max_turns", "max_tokens", "max_cost", "max_seconds")
 def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
     """Run to the end on a fast loop, with progress on stderr and Ctrl-C as a wish to drain."""
     from gym_mcp.cli.progress import Progress
-
     from gym_mcp.coordinator.journal import JournalError
 
     progress = Progress(enabled=not quiet)
