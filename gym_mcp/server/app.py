@@ -11,6 +11,7 @@ Whoever lacks the credential gets the 404 of a path that does not exist: a 401 w
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,6 +33,7 @@ BOTH: Final = frozenset({"agent", "operator"})
 _EPISODE: Final = "gym_mcp.episode"
 _ORIGIN: Final = "gym_mcp.origin"
 _BEARER: Final = b"bearer "
+_EVENTS: Final = re.compile(rb"text/event-stream(?!\s*;\s*q=0)")
 
 
 class App:
@@ -128,7 +130,8 @@ class Planes:
     """Both planes of one environment, as the SDK's session managers; nothing is kept per session.
 
     The first agent manager may answer as an event stream, so that a client that leaves cancels its call and a
-    slow call sends keep-alives; that costs twice the CPU of the second, for clients that accept JSON alone.
+    slow call sends keep-alives. That costs twice the CPU of the second, which serves clients that accept JSON
+    alone or prefer it (`text/event-stream;q=0.5`).
     """
 
     def __init__(self, service: Service, base_url: str | None) -> None:
@@ -142,9 +145,9 @@ class Planes:
         self.managers = (self.streaming, self.plain, self.operator)
 
     def agent_for(self, headers: Headers) -> StreamableHTTPSessionManager:
-        """2026 clients that accept event streams get the streaming one; everyone else plain JSON."""
+        """The streaming one for 2026 clients that would as soon have an event stream; else plain JSON."""
         modern = headers.get(b"mcp-protocol-version", b"") >= b"2026"
-        return self.streaming if modern and b"text/event-stream" in headers.get(b"accept", b"") else self.plain
+        return self.streaming if modern and _EVENTS.search(headers.get(b"accept", b"")) else self.plain
 
     def _agent_url(self, ctx: Any, handle: str) -> str:
         base = self._base_url or ctx.request.scope[_ORIGIN]

@@ -154,7 +154,7 @@ def _config(app: App) -> uvicorn.Config:
     # No access log: its lines would hold handles.
     return uvicorn.Config(
         app,
-        http="h11",
+        http="httptools",
         ws="none",
         lifespan="off",
         loop="none",
@@ -162,6 +162,7 @@ def _config(app: App) -> uvicorn.Config:
         access_log=False,
         log_config=None,
         server_header=False,
+        headers=[("Keep-Alive", f"timeout={KEEP_ALIVE}")],
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
