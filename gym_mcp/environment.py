@@ -54,6 +54,8 @@ class Environment(Generic[Row]):
     """Tool calls in one episode."""
     max_result_chars: ClassVar[int] = 400_000
     """Characters in one tool result; a longer one is an error to the agent."""
+    argument: ClassVar[str] = ""
+    """The option that `NAME:VALUE` sets where an environment is named."""
     Options: ClassVar[type[Options]] = Options
     row_type: ClassVar[Any] = None
     """The row model of `Environment[RowModel]`; None when `task.data` stays a dict."""

@@ -134,15 +134,26 @@ def _is_tool(node: ast.stmt) -> bool:
 
 
 def load_environment(spec: str, settings: Mapping[str, Any] | None = None) -> type[Environment[Any]]:
-    """The environment class of a hub name, or of a `.py` file; `settings` are its options."""
-    path = Path(spec) if spec.endswith(".py") else find("environment", spec)
+    """The environment class of a hub name, or of a `.py` file; `settings` are its options.
+
+    `NAME:ARGUMENT` sets the option that the class declares as its `argument` (`gymnasium:CliffWalking-v1`).
+    """
+    name, colon, argument = spec.partition(":")
+    path = Path(spec) if spec.endswith(".py") else find("environment", name)
     if not path.is_file():
         raise UsageError(f"environment {spec}: no such file")
     module = _load(path.resolve())
     found = _environment_class(module, path)
     if path.name == "server.py" and not found.named:
         found.name = path.parent.name
-    return found.configured(settings) if settings else found
+    if colon and path.name == "server.py":
+        if not found.argument:
+            raise UsageError(f"environment {name}: takes no argument after a colon (`{spec}`)")
+        settings = {found.argument: argument, **(settings or {})}
+    configured = found.configured(settings) if settings else found
+    if colon:
+        configured.name = spec
+    return configured
 
 
 def _environment_class(module: ModuleType, path: Path) -> type[Environment[Any]]:
