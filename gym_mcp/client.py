@@ -39,6 +39,8 @@ class Verdict:
 
     reward: Reward
     ledger: list[JSONObject]
+    judge_usage: JSONObject | None = None
+    """Tokens that the verifier's judge spent; None when none was asked."""
 
 
 class AgentSession(ABC):

@@ -88,7 +88,7 @@ class DirectEpisode(EpisodeClient):
             reward = await self._episode.verify(transcript)
         finally:
             await self._store.close(self._episode.handle)
-        return Verdict(reward, await self.ledger())
+        return Verdict(reward, await self.ledger(), self._episode.judge_usage)
 
     async def state(self) -> JSONObject:
         return self._episode.environment.state()

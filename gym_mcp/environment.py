@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gym_mcp.errors import UsageError
+from gym_mcp.judge import Judge
 from gym_mcp.suggest import did_you_mean
 from gym_mcp.tools import Tool, explain, tools_of
 from gym_mcp.types import Call, Image, JSONObject, Reward, Row, Task, Transcript
@@ -60,6 +61,8 @@ class Environment(Generic[Row]):
     row_type: ClassVar[Any] = None
     """The row model of `Environment[RowModel]`; None when `task.data` stays a dict."""
     options: Any = Options()
+    judge: ClassVar[Judge] = Judge()
+    """A model for `verify` to ask (`--judge SPEC`): `await self.judge.ask(prompt)`."""
 
     task: Task[Row]
     seed: int = 0
@@ -192,9 +195,17 @@ class Environment(Generic[Row]):
             options = cls.Options.model_validate(dict(settings))
         except ValidationError as e:
             raise UsageError(f"environment {cls.name}: option {explain(e)}") from None
-        configured = type(cls.__name__, (cls,), {"options": options, "name": cls.name, "__doc__": cls.__doc__})
-        configured.__module__ = cls.__module__
-        return configured
+        return cls._variant(options=options)
+
+    @classmethod
+    def judged_by(cls, judge: Judge) -> type[Environment[Any]]:
+        """The class with a judge for its `verify`."""
+        return cls._variant(judge=judge)
+
+    @classmethod
+    def _variant(cls, **attributes: Any) -> type[Environment[Any]]:
+        body = {"name": cls.name, "__doc__": cls.__doc__, "__module__": cls.__module__, **attributes}
+        return type(cls.__name__, (cls,), body)
 
     @classmethod
     def parse_row(cls, data: Any) -> Any:

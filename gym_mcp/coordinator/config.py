@@ -46,6 +46,8 @@ class RunConfig(BaseModel):
     max_retries: int = Field(default=5, ge=0)
     max_attempts: int = Field(default=2, ge=1)
     price: tuple[float, float] | None = None
+    judge: str | None = None
+    judge_base_url: str | None = None
 
 
 class Experiment(BaseModel):

@@ -17,6 +17,7 @@ from gym_mcp.environment import Environment
 from gym_mcp.errors import UsageError
 from gym_mcp.harness import Harness, Limits
 from gym_mcp.identity import json_digest, path_digest
+from gym_mcp.judge import make_judge
 from gym_mcp.models.base import Model
 from gym_mcp.types import JSONObject, Task
 
@@ -37,6 +38,7 @@ class Parts:
     async def aclose(self) -> None:
         await self.model.aclose()
         await self.client.aclose()
+        await self.environment_type.judge.aclose()
 
 
 def is_url(environment: str) -> bool:
@@ -81,7 +83,11 @@ async def _environment(config: RunConfig) -> tuple[EnvironmentClient, type[Envir
         cls = hub.load_environment(config.environment, config.env)
         if cls.options is None:
             cls = cls.configured({})  # says which option is missing
+        if config.judge is not None:
+            cls = cls.judged_by(make_judge(config.judge, base_url=config.judge_base_url))
         return DirectClient(cls), cls
+    if config.judge is not None:
+        raise UsageError("--judge: a served environment gets its judge where it is served")
     if config.env:
         raise UsageError("--set env...: a served environment gets its options where it is served")
     from gym_mcp.http import HTTPClient
@@ -139,6 +145,7 @@ def identity(config: RunConfig, parts: Parts, tasks_digest: str) -> dict[str, An
         "model": model,
         "sampling": dict(config.sampling),
         "limits": config.limits.model_dump(),
+        "judge": config.judge,
         "seed": config.seed,
         "repeats": config.repeats,
     }

@@ -52,13 +52,4 @@ class Meter(Model):
 
     def as_json(self) -> JSONObject:
         """The `usage` field of a rollout row."""
-        usage = self.usage
-        return {
-            "model_calls": usage.calls,
-            "input_tokens": usage.input,
-            "output_tokens": usage.output,
-            "cached_tokens": usage.cached,
-            "reasoning_tokens": usage.reasoning,
-            "retries": self.retries,
-            "cost": self.cost,
-        }
+        return {**self.usage.as_json(), "retries": self.retries, "cost": self.cost}

@@ -174,4 +174,5 @@ def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, att
         "response": {"output": attempt.transcript.items, "stop": attempt.transcript.stop},
         "ledger": (verdict.ledger if verdict else attempt.ledger) or [],
         "usage": attempt.meter.as_json() if attempt.meter else None,
+        **({"judge_usage": verdict.judge_usage} if verdict and verdict.judge_usage else {}),
     }

@@ -34,6 +34,16 @@ class Usage:
     def total(self) -> int:
         return self.input + self.output
 
+    def as_json(self) -> JSONObject:
+        """The counts under the names of a rollout row."""
+        return {
+            "model_calls": self.calls,
+            "input_tokens": self.input,
+            "output_tokens": self.output,
+            "cached_tokens": self.cached,
+            "reasoning_tokens": self.reasoning,
+        }
+
 
 @dataclass(slots=True)
 class Request:

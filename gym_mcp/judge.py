@@ -1,0 +1,98 @@
+"""The judge: a model that `verify` may ask. Its failures and its tokens are its own, never the agent's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gym_mcp.errors import JudgeError, ModelError, UsageError
+from gym_mcp.models.base import Model, Request, Usage
+from gym_mcp.types import Item, Transcript, user_message
+
+
+@dataclass(slots=True)
+class Hearing:
+    """One episode's dealings with the judge."""
+
+    task_id: str
+    usage: Usage = field(default_factory=Usage)
+
+
+hearing: ContextVar[Hearing | None] = ContextVar("hearing", default=None)
+"""Set by the episode while its `verify` runs."""
+
+
+class Judge:
+    """What an environment sees as `self.judge`. Without a model, asking it is a `JudgeError`."""
+
+    spec: str | None = None
+
+    async def ask(self, prompt: str | Sequence[Item], **params: Any) -> str:
+        """The judge's reply to `prompt`, as text. `params` are Responses-API fields (`temperature`, ...).
+
+        Raises `JudgeError` when there is no judge or it cannot be reached; what to make of an odd reply is the
+        verifier's business.
+        """
+        raise JudgeError("this environment needs a judge model: give one with --judge SPEC")
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        return None
+
+
+class ModelJudge(Judge):
+    """A judge behind any `Model`."""
+
+    def __init__(self, model: Model) -> None:
+        self.spec = model.spec
+        self._model = model
+
+    async def ask(self, prompt: str | Sequence[Item], **params: Any) -> str:
+        items = [user_message(prompt)] if isinstance(prompt, str) else prompt
+        try:
+            response = await self._model.respond(Request(items, params=params))
+        except ModelError as e:
+            raise JudgeError(f"judge {self.spec}: {e}", detail=e.detail) from e
+        current = hearing.get()
+        if current is not None:
+            response.usage.calls = response.usage.calls or 1
+            current.usage.add(response.usage)
+        return Transcript(response.output).text
+
+    async def aclose(self) -> None:
+        await self._model.aclose()
+
+
+class RecordedJudge(Judge):
+    """Replies recorded earlier, by task: rows with `task` and `reply` (or `replies`), used up in order."""
+
+    def __init__(self, path: Path) -> None:
+        from gym_mcp.datasets import Rows
+
+        self.spec = f"replay:{path}"
+        self._replies: dict[str, list[str]] = {}
+        for where, row in Rows(path):
+            replies = row.get("replies", row.get("reply"))
+            texts = [replies] if isinstance(replies, str) else replies
+            if "task" not in row or not isinstance(texts, list):
+                raise UsageError(f"{where}: a judge's row has `task` and `reply` (a text) or `replies` (a list)")
+            self._replies.setdefault(str(row["task"]), []).extend(map(str, texts))
+
+    async def ask(self, prompt: str | Sequence[Item], **params: Any) -> str:
+        current = hearing.get()
+        replies = self._replies.get(current.task_id) if current is not None else None
+        if not replies:
+            raise JudgeError(f"{self.spec}: no recorded reply is left for this task")
+        return replies.pop(0)
+
+
+def make_judge(spec: str, *, base_url: str | None = None, **settings: Any) -> Judge:
+    """The judge of `--judge SPEC`: a model spec, or `replay:FILE.jsonl` with recorded replies."""
+    if spec.startswith("replay:"):
+        return RecordedJudge(Path(spec.removeprefix("replay:")))
+    from gym_mcp.models.spec import make_model
+
+    return ModelJudge(make_model(spec, base_url=base_url, **settings))
