@@ -105,7 +105,7 @@ class DirectClient(EnvironmentClient):
 
     def __init__(self, cls: type[Environment[Any]], *, store: EpisodeStore | None = None) -> None:
         self.environment_type = cls
-        self.store = store or EpisodeStore(cls)
+        self.store = EpisodeStore(cls) if store is None else store  # an empty one is falsy
         self._collector: asyncio.Task[None] | None = None
 
     async def describe(self) -> Description:
