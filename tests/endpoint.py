@@ -44,7 +44,9 @@ class Raw:
 
 @dataclass(frozen=True)
 class Hang:
-    """No answer until the endpoint closes."""
+    """No answer until the endpoint closes, or none after the first `after` bytes of it."""
+
+    after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,10 @@ Answer: TypeAlias = "Reply | Fault"
 Script: TypeAlias = "Callable[[Body, int], Answer | Awaitable[Answer]]"
 
 
-def status(code: int, message: str = "no", *, retry_after: str | None = None, **error: Any) -> Raw:
+def status(number: int, message: str = "no", *, retry_after: str | None = None, **error: Any) -> Raw:
     """An HTTP error in OpenAI's form."""
     body = orjson.dumps({"error": {"message": message, **error}})
-    return Raw(body, code, {} if retry_after is None else {"Retry-After": retry_after})
+    return Raw(body, number, {} if retry_after is None else {"Retry-After": retry_after})
 
 
 FAULTS: dict[str, Fault] = {
@@ -216,7 +218,7 @@ def as_chat(reply: Reply, body: Body, n: int) -> Body:
 
 
 class Endpoint:
-    """Serves a script. `requests` counts; `bodies` and `headers` are kept with `record=True`."""
+    """Serves a script. `requests` counts, `peers` are the client's sockets; `record=True` keeps what was sent."""
 
     def __init__(self, script: Script, *, port: int = 0, record: bool = False) -> None:
         self.script = script
@@ -225,6 +227,7 @@ class Endpoint:
         self.peak = 0
         self.bodies: list[Body] = []
         self.headers: list[dict[str, str]] = []
+        self.peers: set[Any] = set()
         self._record, self._port = record, port
         self._closing = asyncio.Event()
         self._arrival = asyncio.Condition()
@@ -262,6 +265,7 @@ class Endpoint:
     async def _serve(self, request: web.Request, render: Callable[[Reply, Body, int], Body]) -> web.StreamResponse:
         body = orjson.loads(await request.read())
         n = self.requests
+        self.peers.add(request.transport and request.transport.get_extra_info("peername"))
         async with self._arrival:
             self.requests += 1
             self._arrival.notify_all()
@@ -289,16 +293,12 @@ class Endpoint:
         if isinstance(answer, Raw):
             headers = {"Content-Type": "application/json", **answer.headers}
             return web.Response(body=answer.body, status=answer.status, headers=headers)
+        response = web.StreamResponse(headers={"Content-Length": "10000"})
+        if answer.after is not None:
+            await response.prepare(request)
+            await response.write(b"{" * answer.after)
         if isinstance(answer, Hang):
             await self._closing.wait()
-            return web.Response(status=503)
-        return await self._cut(request, answer.after)
-
-    async def _cut(self, request: web.Request, after: int | None) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Length": "10000"})
-        if after is not None:
-            await response.prepare(request)
-            await response.write(b"{" * after)
         if request.transport is not None:
             request.transport.close()
         return response

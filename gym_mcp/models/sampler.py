@@ -135,23 +135,14 @@ class Sampler:
 
     def _number(self, schema: JSONObject, depth: int) -> float:
         low, high = _bounds(schema)
-        if "multipleOf" in schema:
-            return (
-                float(self._integer(schema, depth))
-                if schema["multipleOf"] == 1
-                else schema["multipleOf"]
-                * float(
-                    self._rng.randint(
-                        math.ceil(low / schema["multipleOf"]), math.floor(high / schema["multipleOf"])
-                    )
-                )
-            )
-        for _ in range(8):
-            value = round(self._rng.uniform(low, high), 2)
-            if low <= value <= high and value not in (
-                schema.get("exclusiveMinimum"),
-                schema.get("exclusiveMaximum"),
-            ):
+        outside = (schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum"))
+        step = float(schema.get("multipleOf", 0))
+        for _ in range(32):
+            if step:
+                value = step * self._rng.randint(math.ceil(low / step), math.floor(high / step))
+            else:
+                value = round(self._rng.uniform(low, high), 2)
+            if low <= value <= high and value not in outside and (not step or (value / step).is_integer()):
                 return value
         return self._rng.uniform(low, high)
 
