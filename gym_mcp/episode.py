@@ -17,12 +17,15 @@ from typing import Any, Final, Literal
 from gym_mcp.bounded import Runner
 from gym_mcp.environment import Environment
 from gym_mcp.errors import EnvironmentFailure, EpisodeGone, JudgeError, ToolError, VerifierError
+from gym_mcp.judge import Hearing, hearing
 from gym_mcp.tools import Tool, render, storable
 from gym_mcp.types import Call, JSONObject, Reward, Task, ToolResult, Transcript
 
 CallError = Literal["tool", "arguments", "unknown_tool", "too_large", "timeout", "exception", "cancelled"]
 FINISHED: Final = "This episode has ended and takes no more calls."
 _CLOSE_TIMEOUT: Final = 10.0
+_JUDGED_TIMEOUT: Final = 900.0
+"""Seconds for a `verify` that asks a judge: an endpoint's retries take their time."""
 
 
 @dataclass(slots=True)
@@ -82,6 +85,7 @@ class Episode:
         self.ttl = ttl
         self.opened_at = time.time()
         self.reward: Reward | None = None
+        self.judge_usage: JSONObject | None = None
         self.broken: EnvironmentFailure | None = None
         self.seen = False
         """Whether an agent has listed the tools."""
@@ -254,7 +258,10 @@ class Episode:
             return self.reward
 
     async def _verify(self, transcript: Transcript) -> Any:
-        name, limit = self._cls.name, self._cls.call_timeout
+        name, judged = self._cls.name, self._cls.judge.spec is not None
+        limit = max(self._cls.call_timeout, _JUDGED_TIMEOUT if judged else 0.0)
+        current = Hearing(self.task.id)
+        token = hearing.set(current)
         try:
             return await self._run(self.environment.verify, transcript, timeout=limit)
         except (JudgeError, VerifierError):
@@ -263,6 +270,10 @@ class Episode:
             raise VerifierError(f"{name}.verify took longer than {limit:g} s") from None
         except Exception as e:
             raise VerifierError(f"{name}.verify raised {_one_line(e)}", detail=traceback.format_exc()) from None
+        finally:
+            hearing.reset(token)
+            if current.usage.calls:
+                self.judge_usage = current.usage.as_json()
 
     async def reference_step(self, index: int, results: Sequence[str]) -> Step:
         """Step `index` of the reference solution; `results` are what the step before it brought back."""

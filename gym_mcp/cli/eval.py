@@ -66,6 +66,10 @@ usage, 3 the disk gave out, 130 interrupted.""",
 @click.option("--model-timeout", type=float, help="Seconds for one try of a model call.  [default: 600]")
 @click.option("--max-retries", type=click.IntRange(0), help="Further tries of a model call.  [default: 5]")
 @click.option("--max-attempts", type=click.IntRange(1), help="Attempts at a rollout.  [default: 2]")
+@click.option(
+    "--judge", help="A model for the environment's verifier to ask; replay:FILE.jsonl for recorded replies."
+)
+@click.option("--judge-base-url", help="The judge's endpoint.")
 @click.option("--price", help="IN,OUT: US dollars per million input and output tokens.")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="An experiment file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting, dotted. Repeatable.")
