@@ -23,6 +23,7 @@ INTERRUPTED, DISK = 130, 3
 VERBS = {
     "run": Verb("gym_mcp.cli.eval:run", "Run a model on an environment's tasks and score it."),
     "resume": Verb("gym_mcp.cli.eval:resume_command", "Run what a run directory still lacks."),
+    "score": Verb("gym_mcp.cli.score:score", "Score recorded replies without any model."),
     "show": Verb("gym_mcp.cli.eval:show", "Print the table of a run directory."),
 }
 

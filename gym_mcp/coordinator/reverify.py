@@ -23,7 +23,7 @@ async def reverify(client: EnvironmentClient, task: Task[Any], row: JSONObject) 
     """Replay the ledger of a rollout row in an episode of the same seed and verify its transcript there."""
     episode = await client.open_episode(task, seed=row["seed"])
     try:
-        replay = _Replay(episode.agent, row["ledger"])
+        replay = Replay(episode.agent, row["ledger"])
         items = row["response"]["output"]
         await replay.play(items)
         verdict = await episode.verify(Transcript(items, row["response"]["stop"]))
@@ -32,10 +32,14 @@ async def reverify(client: EnvironmentClient, task: Task[Any], row: JSONObject) 
         await episode.close()
 
 
-class _Replay:
-    """Walks a transcript, so that calls and user replies come in the order in which they happened."""
+class Replay:
+    """Walks a transcript, so that calls and user replies come in the order in which they happened.
 
-    def __init__(self, session: AgentSession, ledger: list[JSONObject]) -> None:
+    With a ledger, what it holds is called, and results are compared with it; without one, the transcript's calls
+    are made.
+    """
+
+    def __init__(self, session: AgentSession, ledger: list[JSONObject] | None) -> None:
         self.divergences: list[str] = []
         self._session = session
         self._ledger = ledger
@@ -44,30 +48,32 @@ class _Replay:
     async def play(self, items: list[Item]) -> None:
         said = ""
         for item in items:
-            if item.get("type") == "function_call" and self._is_next(item):
-                await self._step()
+            if item.get("type") == "function_call":
+                await self._call(item)
             elif item.get("role") == "assistant":
                 said = text_of(item)
             elif item.get("role") == "user":
                 reply = await self._session.reply(said)
                 if reply != text_of(item):
                     self.divergences.append(f"reply: {reply!r:.100}, recorded {text_of(item)!r:.100}")
-        while self._next < len(self._ledger):
-            await self._step()
+        while self._ledger is not None and self._next < len(self._ledger):
+            await self._step(self._ledger[self._next])
 
-    def _is_next(self, item: Item) -> bool:
-        """Calls that never reached the environment (malformed arguments) are not in the ledger."""
-        if self._next >= len(self._ledger):
-            return False
-        entry = self._ledger[self._next]
+    async def _call(self, item: Item) -> None:
+        """Make a call of the transcript. Malformed ones never reached the environment, and are in no ledger."""
         try:
             arguments = orjson.loads(item.get("arguments") or "{}")
         except orjson.JSONDecodeError:
-            return False
-        return bool(item.get("name") == entry["name"] and arguments == entry["arguments"])
+            return
+        if self._ledger is None:
+            if isinstance(arguments, dict):
+                await self._session.call(item.get("name", ""), arguments)
+            return
+        entry = self._ledger[self._next] if self._next < len(self._ledger) else None
+        if entry is not None and (item.get("name"), arguments) == (entry["name"], entry["arguments"]):
+            await self._step(entry)
 
-    async def _step(self) -> None:
-        entry = self._ledger[self._next]
+    async def _step(self, entry: JSONObject) -> None:
         self._next += 1
         result = await self._session.call(entry["name"], entry["arguments"])
         if result.text != entry["result"]:

@@ -1,0 +1,118 @@
+"""Scores recorded replies without a model: the calls of each are made in a fresh episode, then `verify`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gym_mcp.client import EnvironmentClient
+from gym_mcp.coordinator.reverify import Replay
+from gym_mcp.datasets import Rows, parse_task
+from gym_mcp.environment import Environment
+from gym_mcp.errors import RolloutError, UsageError
+from gym_mcp.seeds import episode_seed
+from gym_mcp.types import Item, JSONObject, Task, Transcript, assistant_message, text_of
+
+
+@dataclass(slots=True)
+class TaskIndex:
+    """Finds the task of a recorded rollout: by its id, by NeMo Gym's task index, else by the prompt's text."""
+
+    by_id: dict[str, Task[Any]] = field(default_factory=dict)
+    by_prompt: dict[bytes, Task[Any]] = field(default_factory=dict)
+    in_order: list[Task[Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, tasks: Iterable[Task[Any]]) -> TaskIndex:
+        index = cls()
+        for task in tasks:
+            index.by_id[task.id] = task
+            index.by_prompt.setdefault(prompt_key(task.prompt), task)
+            index.in_order.append(task)
+        return index
+
+    def find(self, row: JSONObject) -> Task[Any] | None:
+        for name in ("task_id", "task", "id", "uuid"):
+            task = self.by_id.get(str(row.get(name)))
+            if task is not None:
+                return task
+        params = row.get("responses_create_params")
+        if isinstance(params, dict):
+            task = self.by_prompt.get(prompt_key(params.get("input")))
+            if task is not None:
+                return task
+        position = row.get("_ng_task_index")
+        if isinstance(position, int) and 0 <= position < len(self.in_order):
+            return self.in_order[position]
+        return None
+
+
+def prompt_key(prompt: Any) -> bytes:
+    """The roles and texts of a prompt: what two ways to write the same prompt have in common."""
+    if isinstance(prompt, str):
+        return orjson.dumps([["user", prompt]])
+    items = prompt if isinstance(prompt, list | tuple) else []
+    return orjson.dumps([[i.get("role", ""), text_of(i)] for i in items if isinstance(i, Mapping)])
+
+
+def recorded(
+    cls: type[Environment[Any]], rollouts: Path, index: TaskIndex | None
+) -> Iterator[tuple[JSONObject, Task[Any], Transcript]]:
+    """(row, task, transcript) of a file of rollout rows (ours or NeMo Gym's), or of rows with a `reply`.
+
+    Without an index, the row itself must hold the task, as NeMo Gym's rollout rows do.
+    """
+    for where, row in Rows(rollouts):
+        task = index.find(row) if index is not None else _own_task(cls, row, where)
+        if task is None:
+            raise UsageError(f"{where}: its task is not among the tasks given (by id, index or prompt)")
+        yield row, task, _transcript(row, where)
+
+
+def _own_task(cls: type[Environment[Any]], row: JSONObject, where: str) -> Task[Any]:
+    if "responses_create_params" not in row:
+        raise UsageError(f"{where}: it does not hold its task; give the tasks with --input FILE.jsonl")
+    return parse_task(cls, {k: v for k, v in row.items() if k not in ("response", "reward")}, where)
+
+
+def _transcript(row: JSONObject, where: str) -> Transcript:
+    response = row.get("response", row.get("reply"))
+    if isinstance(response, str):
+        return Transcript([assistant_message(response)])
+    output = response.get("output") if isinstance(response, dict) else response
+    if not isinstance(output, list) or not all(isinstance(i, dict) for i in output):
+        raise UsageError(f"{where}: no `reply` text and no `response.output` items")
+    items: list[Item] = output
+    return Transcript(items, str(response.get("stop", "completed")) if isinstance(response, dict) else "completed")
+
+
+async def score_all(
+    client: EnvironmentClient, rows: Iterable[tuple[JSONObject, Task[Any], Transcript]]
+) -> AsyncIterator[JSONObject]:
+    """One line for each row: `task`, `reward`, `components`, `notes`; `failure` where there is no score."""
+    for row, task, transcript in rows:
+        line: JSONObject = {"task": task.id, "reward": None, "components": {}, "notes": ""}
+        if isinstance(row.get("reward"), int | float):
+            line["recorded_reward"] = row["reward"]
+        try:
+            seed = row.get("seed")
+            await _score(client, task, transcript, seed if isinstance(seed, int) else None, line)
+        except RolloutError as e:
+            line["failure"] = {"kind": e.kind, "message": str(e)}
+        yield line
+
+
+async def _score(
+    client: EnvironmentClient, task: Task[Any], transcript: Transcript, seed: int | None, line: JSONObject
+) -> None:
+    episode = await client.open_episode(task, seed=episode_seed(0, task.id, 0) if seed is None else seed)
+    try:
+        await Replay(episode.agent, None).play(transcript.items)
+        reward = (await episode.verify(transcript)).reward
+        line.update(reward=reward.score, components=reward.components, notes=reward.notes)
+    finally:
+        await episode.close()
