@@ -14,6 +14,14 @@ from gym_mcp.errors import UsageError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, for scripts.")
 
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="env.KEY=VALUE",
+    help="Set an option of the environment. Repeatable.",
+)
+
 
 def emit_json(value: Any) -> None:
     """Print one JSON value on stdout."""

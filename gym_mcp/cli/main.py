@@ -44,7 +44,7 @@ Start here:
   gym-mcp env new my_env && gym-mcp env test my_env/server.py
 
 Keys of model endpoints come from the environment or a .env file, never from a flag.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.""",
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 disk full, 130 interrupted.""",
 )
 @click.option(
     "--hub",
