@@ -27,6 +27,8 @@ from gym_mcp.types import Image, JSONObject, ToolResult, ToolSpec
 PROTOCOL: Final = "2026-07-28"
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds to reach the server."""
+_SLOWEST: Final = 1_000.0
+"""Seconds that a server has for an answer, besides ten times the environment's own limit for a call."""
 _META: Final = {
     "io.modelcontextprotocol/protocolVersion": PROTOCOL,
     "io.modelcontextprotocol/clientCapabilities": {},
@@ -100,8 +102,8 @@ class HTTPClient(RemoteClient):
         """One JSON-RPC request; its result. A lost connection is the environment's failure, worth a retry."""
         sent = next(self._ids)
         body = _dumps({"jsonrpc": "2.0", "id": sent, "method": method, "params": params})
-        # Calls of one episode wait for each other, so a call may take several times its own limit.
-        timeout = 30.0 + 10.0 * self._call_timeout
+        # Calls of one episode wait for each other, and a judge's endpoint may need retries.
+        timeout = _SLOWEST + 10.0 * self._call_timeout
         try:
             answer = await self._pool.post(address, head, body, timeout=timeout)
         except TimeoutError:

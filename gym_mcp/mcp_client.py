@@ -22,6 +22,7 @@ from gym_mcp.server.agent import agent_server
 from gym_mcp.server.operator import operator_server
 from gym_mcp.server.service import Service
 from gym_mcp.server.wire import STRUCTURED_ONLY
+from gym_mcp.tools import storable
 from gym_mcp.types import JSONObject, ToolResult, ToolSpec
 
 START_TIMEOUT: Final = 60.0
@@ -49,7 +50,7 @@ class SDKClient(RemoteClient):
 
     async def operate(self, tool: str, arguments: JSONObject, *, repeatable: bool = False) -> JSONObject:
         operator = await self._start()
-        return structured(await _call(operator, tool, arguments, meta={STRUCTURED_ONLY: True}))
+        return structured(await _call(operator, tool, storable(arguments), meta={STRUCTURED_ONLY: True}))
 
     async def _start(self) -> Client:
         async with self._starting:
@@ -110,7 +111,7 @@ class MemoryClient(SDKClient):
         except EpisodeGone:  # what the HTTP gate says with a 404
             return ToolResult(FINISHED, is_error=True, ended=True)
         with self._plane(opened) as agent:
-            return tool_result(await _call(agent, name, arguments))
+            return tool_result(await _call(agent, storable(name), storable(arguments)))
 
     @contextlib.contextmanager
     def _plane(self, opened: JSONObject) -> Any:

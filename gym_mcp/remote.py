@@ -129,7 +129,8 @@ class RemoteEpisode(EpisodeClient):
     async def verify(self, transcript: Transcript) -> Verdict:
         arguments = {"episode": self._handle, "items": transcript.items, "stop": transcript.stop}
         got = await self._client.operate("verify_episode", arguments, repeatable=True)
-        return Verdict(Reward(got["reward"], got["components"], got["notes"]), got["ledger"])
+        reward = Reward(got["reward"], got["components"], got["notes"])
+        return Verdict(reward, got["ledger"], got.get("judge_usage"))
 
     async def state(self) -> JSONObject:
         state: JSONObject = (await self._ask("episode_state"))["state"]

@@ -170,12 +170,15 @@ class Operator:
         finally:
             if close:
                 await store.close(episode)
-        return {
+        verdict: wire.Verified = {
             "reward": reward.score,
             "components": reward.components,
             "notes": reward.notes,
             "ledger": _ledger(known),
         }
+        if known.judge_usage:
+            verdict["judge_usage"] = known.judge_usage
+        return verdict
 
     @tool(read_only=True)
     async def episode_state(self, episode: Handle) -> wire.State:
@@ -240,7 +243,7 @@ def operator_server(service: Service, agent_url: Callable[[Context, str], str | 
         version=cls.version,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
-        get_tool_input_schema=lambda name: _TOOLS[name].spec.input_schema if name in _TOOLS else None,
+        get_tool_input_schema=lambda name: None,  # none mirrors its arguments in headers
     )
     server.extensions[EXTENSION] = extension(service)
     server.middleware.clear()

@@ -151,10 +151,11 @@ async def _run(
 
 
 def _config(app: App) -> uvicorn.Config:
-    # No access log: its lines would hold handles.
+    # No access log: its lines would hold handles. h11, though httptools takes 0.1 ms less a request: it bounds
+    # the size of a request's head.
     return uvicorn.Config(
         app,
-        http="httptools",
+        http="h11",
         ws="none",
         lifespan="off",
         loop="none",
@@ -180,8 +181,10 @@ def _on_signals() -> asyncio.Event:
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(
+            family, kind, protocol
+        )  # asyncio sets TCP_NODELAY only where it sees the protocol
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as e:

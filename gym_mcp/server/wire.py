@@ -124,12 +124,13 @@ class Entry(TypedDict):
 
 
 class Verified(TypedDict):
-    """The verdict, and the ledger that it rests on."""
+    """The verdict, the ledger that it rests on, and what a judge model used for it, if one was asked."""
 
     reward: float
     components: dict[str, float]
     notes: str
     ledger: list[Entry]
+    judge_usage: NotRequired[JSONObject]
 
 
 class Ledger(TypedDict):

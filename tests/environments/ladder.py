@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from gym_mcp import Call, Environment, Image, JudgeError, Reward, Task, ToolError, Transcript, tool
@@ -21,7 +21,7 @@ class Ladder(Environment):
 
     domain = "test"
     tags = ("fixture",)
-    call_timeout = 1.0
+    call_timeout = 0.5
     max_result_chars = 5_000
 
     def open(self, task: Task) -> None:
@@ -116,9 +116,9 @@ class Ladder(Environment):
         parts = {"counted": float(self.value), "answered": float(transcript.answer == "done")}
         return Reward(float(self.value == self.target), parts, f"stopped: {transcript.stop} ∎")
 
-    def solution(self) -> Iterator[Any]:
-        seen = int((yield Call("read")))
-        rest = self.target - seen
+    def solution(self) -> Generator[Any, Any, None]:
+        seen: str = yield Call("read")
+        rest = self.target - int(seen)
         first, second = yield [Call("add", amount=rest - 1), Call("add", amount=1)]
         assert int(second) == int(first) + 1
         yield "done"
