@@ -43,7 +43,7 @@ class AdaptiveLimiter:
 
     async def acquire(self) -> None:
         """Take a slot, waiting for it in line."""
-        if self.in_flight < int(self._limit) and not self.waiting:
+        if self.in_flight < int(self._limit):  # then nobody waits: whatever makes room wakes the line
             self.in_flight += 1
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
