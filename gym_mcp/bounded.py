@@ -25,6 +25,10 @@ SLOW: Final = 0.02
 _SIGNAL: Final[int | None] = getattr(signal, "SIGURG", None)  # ignored by default, so a stray one is harmless
 
 
+_AGAIN: Final = 1.0
+"""Seconds after which a call that survived an interruption (a bare `except:`) is interrupted again."""
+
+
 class CallTimeout(BaseException):
     """Raised inside author code that ran out of time. Not an `Exception`: broad handlers must not swallow it."""
 
@@ -46,7 +50,7 @@ class Watchdog:
 
     def _interrupt(self, signum: int, frame: Any) -> None:
         if self.deadline and time.monotonic() >= self.deadline:
-            self.deadline = 0.0
+            self.deadline = time.monotonic() + _AGAIN
             raise CallTimeout
 
     def _watch(self) -> None:
@@ -57,7 +61,7 @@ class Watchdog:
             if self._main and _SIGNAL is not None:
                 signal.pthread_kill(self._thread, _SIGNAL)
             else:
-                self.deadline = 0.0
+                self.deadline = time.monotonic() + _AGAIN
                 _interrupt(self._thread)
 
     def run(self, function: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> Any:
@@ -66,13 +70,14 @@ class Watchdog:
             return function(*args)
         self.deadline = time.monotonic() + timeout
         try:
-            return function(*args)
-        except CallTimeout:
+            try:
+                return function(*args)
+            finally:
+                self.deadline = 0.0
+        except CallTimeout:  # also one that came just as the call returned
             raise TimeoutError from None
         except (SystemExit, KeyboardInterrupt) as e:  # author code must not end the run
             raise RuntimeError(repr(e)) from None
-        finally:
-            self.deadline = 0.0
 
 
 def _interrupt(thread: int | None) -> None:
@@ -94,10 +99,20 @@ def watchdog() -> Watchdog:
 
 
 class Worker:
-    """A daemon thread that runs one call at a time. One that overran its limit is abandoned and replaced."""
+    """A daemon thread that runs one call at a time. One that overran its limit is abandoned and replaced.
+
+    The time limit of a call starts when its turn comes: whoever waits behind a stuck call does not pay for it.
+    """
 
     def __init__(self) -> None:
+        self._turns: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._start()
+
+    def _turn(self) -> asyncio.Lock:
+        loop = asyncio.get_running_loop()
+        if self._turns is None or self._turns[0] is not loop:
+            self._turns = (loop, asyncio.Lock())
+        return self._turns[1]
 
     def _start(self) -> None:
         self._jobs: queue.SimpleQueue[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]] | None]
@@ -107,29 +122,31 @@ class Worker:
 
     @staticmethod
     def _loop(jobs: queue.SimpleQueue[Any]) -> None:
-        while (job := jobs.get()) is not None:
-            future, function, args = job
-            outcome: tuple[Any, BaseException | None]
-            try:
-                outcome = (function(*args), None)
-            except BaseException as e:  # carried to the caller
-                outcome = (None, e)
-            with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits
-                future.get_loop().call_soon_threadsafe(_settle, future, *outcome)
+        with contextlib.suppress(CallTimeout):  # the interruption of an abandoned thread may come late
+            while (job := jobs.get()) is not None:
+                future, function, args = job
+                outcome: tuple[Any, BaseException | None]
+                try:
+                    outcome = (function(*args), None)
+                except BaseException as e:  # carried to the caller
+                    outcome = (None, e)
+                with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits
+                    future.get_loop().call_soon_threadsafe(_settle, future, *outcome)
 
     async def run(self, function: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> Any:
-        future = asyncio.get_running_loop().create_future()
-        jobs = self._jobs
-        jobs.put((future, function, args))
-        try:
-            async with asyncio.timeout(timeout):
-                return await future
-        except TimeoutError:
-            if jobs is self._jobs:  # the queue behind the stuck call must not wait for it
-                jobs.put(None)
-                _interrupt(self._thread.ident)
-                self._start()
-            raise
+        async with self._turn():
+            future = asyncio.get_running_loop().create_future()
+            jobs = self._jobs
+            jobs.put((future, function, args))
+            try:
+                async with asyncio.timeout(timeout):
+                    return await future
+            except (TimeoutError, asyncio.CancelledError):
+                if future.cancelled():  # the thread is not back, and nobody may wait for it
+                    jobs.put(None)
+                    _interrupt(self._thread.ident)
+                    self._start()
+                raise
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
@@ -137,7 +154,7 @@ def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | Non
         return
     if error is None:
         future.set_result(result)
-    elif isinstance(error, Exception):
+    elif isinstance(error, Exception) and not isinstance(error, StopIteration):  # futures refuse that one
         future.set_exception(error)
     else:
         future.set_exception(RuntimeError(f"{type(error).__name__} in a worker thread"))
@@ -185,3 +202,8 @@ class Runner:
                 return await value
         except (SystemExit, KeyboardInterrupt) as e:
             raise RuntimeError(repr(e)) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise RuntimeError("cancelled itself") from None

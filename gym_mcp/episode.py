@@ -320,7 +320,7 @@ class Episode:
 def check_reward(cls: type[Environment[Any]], value: Any) -> Reward:
     """`value` as a `Reward` inside the declared range; anything else is the verifier's error, not a score."""
     score: Any = value.score if isinstance(value, Reward) else value
-    if not isinstance(score, int | float) or math.isnan(score):
+    if not isinstance(score, int | float) or not math.isfinite(score):
         raise VerifierError(f"{cls.name}.verify returned {score!r:.200}, which is no score")
     low, high = cls.reward_range
     if not low <= score <= high:
@@ -358,7 +358,7 @@ async def _advance_async(solution: Any, sent: Any) -> Step:
         return Step(done=True)
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
@@ -429,7 +429,7 @@ class EpisodeStore:
         lease = self.ttl if ttl is None else min(ttl, self.ttl)
         try:
             episode = Episode(self.environment_type, task, seed, secrets.token_urlsafe(24), lease)
-        except Exception as e:
+        except (Exception, SystemExit) as e:
             raise EnvironmentFailure(
                 f"{self.environment_type.name}() raised {_one_line(e)}", detail=traceback.format_exc()
             ) from None

@@ -174,7 +174,7 @@ _LIMITS = ("max_turns", "max_tokens", "max_cost", "max_seconds")
 def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
     """Run to the end on a fast loop, with progress on stderr and Ctrl-C as a wish to drain."""
     from gym_mcp.cli.progress import Progress
-    from gym_mcp.coordinator.journal import JournalError
+    from gym_mcp.coordinator.journal import DiskError, JournalError
 
     progress = Progress(enabled=not quiet)
 
@@ -188,8 +188,9 @@ def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
 
     try:
         return _run_loop(main())
-    except JournalError as e:
-        click.echo(f"gym-mcp: {e}; what was journalled is safe: `gym-mcp eval resume` goes on", err=True)
+    except DiskError as e:
+        safe = "; what was journalled is safe: `gym-mcp eval resume` goes on"
+        click.echo(f"gym-mcp: {e}{safe if isinstance(e, JournalError) else ''}", err=True)
         raise click.exceptions.Exit(DISK) from None
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import datetime
 import tomllib
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gym_mcp.errors import UsageError
 from gym_mcp.suggest import did_you_mean
 from gym_mcp.tools import explain
+
+_NOUNS: Final = ("environment", "model", "harness")
+_PLURALS: Final = ("environments", "models", "harnesses")
 
 
 class LimitSettings(BaseModel):
@@ -61,12 +66,12 @@ class Experiment(BaseModel):
     models: list[str | dict[str, Any]]
     harnesses: list[str | dict[str, Any]] = ["simple"]
 
-    def runs(self, common: Mapping[str, Any]) -> list[RunConfig]:
-        """One configuration for each cell of the grid."""
+    def runs(self, common: Mapping[str, Any], overrides: Mapping[str, Any]) -> list[RunConfig]:
+        """One configuration for each cell of the grid; `overrides` win over the cells' own settings."""
         configs = []
         for cell in product(self.environments, self.models, self.harnesses):
             values = dict(common)
-            for noun, entry in zip(("environment", "model", "harness"), cell, strict=True):
+            for noun, entry in zip(_NOUNS, cell, strict=True):
                 if isinstance(entry, str):
                     values[noun] = entry
                     continue
@@ -75,6 +80,7 @@ class Experiment(BaseModel):
                     raise UsageError(f"experiment: an entry of `{noun}s` that is a mapping needs `name`")
                 values[noun] = rest.pop("name")
                 values = merged(values, rest)
+            values = merged(values, {k: v for k, v in overrides.items() if k not in _NOUNS and k not in _PLURALS})
             configs.append(make_config(values))
         return configs
 
@@ -96,19 +102,18 @@ def make_config(values: Mapping[str, Any], where: str = "configuration") -> RunC
 def load_experiment(path: Path, overrides: Mapping[str, Any]) -> list[RunConfig]:
     """The runs of a YAML or TOML file. `overrides` (flags, `--set`) win over it."""
     values = merged(_read(path), overrides)
-    plurals = ("environments", "models", "harnesses")
-    grid: dict[str, Any] = {k: values.pop(k) for k in plurals if k in values}
-    for noun, plural in zip(("environment", "model", "harness"), plurals, strict=True):
+    grid: dict[str, Any] = {k: values.pop(k) for k in _PLURALS if k in values}
+    for noun, plural in zip(_NOUNS, _PLURALS, strict=True):
         if noun in values and (noun in overrides or plural not in grid):  # a flag narrows the grid to one
             grid[plural] = [values.pop(noun)]
-    for plural in plurals[:2]:
+    for plural in _PLURALS[:2]:
         if plural not in grid:
             raise UsageError(f"{path}: no `{plural}`, and no flag that gives one")
     try:
         experiment = Experiment.model_validate(grid)
     except ValidationError as e:
         raise UsageError(f"{path}: {explain(e)}") from None
-    return experiment.runs(values)
+    return experiment.runs(values, overrides)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -141,7 +146,7 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_overrides(pairs: list[str] | tuple[str, ...]) -> dict[str, Any]:
-    """`env.tables=DIR`, `limits.turns=20` as nested settings; values are read as YAML scalars."""
+    """`env.tables=DIR`, `limits.turns=20` as nested settings; values are read as JSON, else as YAML."""
     out: dict[str, Any] = {}
     for pair in pairs:
         key, sign, text = pair.partition("=")
@@ -155,9 +160,15 @@ def parse_overrides(pairs: list[str] | tuple[str, ...]) -> dict[str, Any]:
 
 
 def _scalar(text: str) -> Any:
+    """A value of the command line. YAML alone would read `1e-3` as a word and `2023-11-30` as a date."""
     import yaml
 
     try:
-        return yaml.safe_load(text)
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        value = yaml.safe_load(text)
     except yaml.YAMLError:
         return text
+    return text if isinstance(value, datetime.date) else value

@@ -71,6 +71,8 @@ async def connect(config: RunConfig) -> Parts:
             concurrency=config.concurrency,
             price=config.price,
         )
+        if config.limits.cost is not None and model.price is None:
+            raise UsageError("--max-cost: what the model costs is unknown; give --price IN,OUT")
     except BaseException:
         await client.aclose()
         raise
@@ -140,7 +142,7 @@ def identity(config: RunConfig, parts: Parts, tasks_digest: str) -> dict[str, An
         **parts.description.identity,
         "environment_name": parts.description.name,
         "tasks": tasks_digest,
-        "harness": f"{parts.harness_name}:{path_digest(parts.harness_path.parent)}",
+        "harness": f"{parts.harness_name}:{_harness_digest(parts.harness_path)}",
         "harness_options": json_digest(config.harness_options),
         "model": model,
         "sampling": dict(config.sampling),
@@ -149,6 +151,11 @@ def identity(config: RunConfig, parts: Parts, tasks_digest: str) -> dict[str, An
         "seed": config.seed,
         "repeats": config.repeats,
     }
+
+
+def _harness_digest(path: Path) -> str:
+    """Of a hub harness the whole folder; of a single file that file, whatever lies around it."""
+    return path_digest(path.parent if path.name == "harness.py" else path)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

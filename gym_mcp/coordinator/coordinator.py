@@ -97,13 +97,22 @@ class Coordinator:
         if self.broken is not None:
             return
         try:
-            self.journal.append(row)
+            self._append(row)
         except JournalError as e:
             self.broken = e
             self.stop()
             return
         self.tally.add(row)
         self.emit(RolloutFinished(row))
+
+    def _append(self, row: JSONObject) -> None:
+        try:
+            self.journal.append(row)
+        except (ValueError, RecursionError) as e:
+            message = f"harness {row['harness']} returned items that JSON cannot hold: {e}"
+            row.update(outcome="failed", failure={"kind": "harness", "message": message}, reward=None)
+            row.update(components={}, response={"output": [], "stop": row["response"]["stop"]})
+            self.journal.append(row)
 
     def _on_retry(self, task: Task[Any], repeat: int, error: RolloutError, wait: float) -> None:
         self.emit(AttemptFailed(task.id, repeat, error.kind, str(error), wait))

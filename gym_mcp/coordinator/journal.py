@@ -8,22 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from gym_mcp.errors import GymError
+from gym_mcp.errors import GymError, UsageError
 from gym_mcp.types import JSONObject
 
 SYNC_EVERY: Final = 1.0
 _CHUNK: Final = 1 << 20
+_FIELDS: Final = frozenset({"task_id", "task_index", "repeat", "outcome"})
 
 
-class JournalError(GymError):
-    """The journal cannot be written (disk full, read-only). What was journalled before is safe."""
+class DiskError(GymError):
+    """A file of the run directory cannot be written (disk full, read-only)."""
+
+
+class JournalError(DiskError):
+    """The run had to stop because of the disk. What was journalled before is safe."""
+
+
+class DamagedJournal(UsageError):
+    """A line inside the journal is no rollout: something else changed the file."""
 
 
 class Journal:
@@ -40,8 +50,11 @@ class Journal:
         self._syncer: asyncio.Task[None] | None = None
 
     def append(self, row: JSONObject) -> None:
-        """Write one row; on failure the file is cut back to its last whole line and `JournalError` raised."""
-        line = memoryview(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
+        """Write one row; on failure the file is cut back to its last whole line and `JournalError` raised.
+
+        `ValueError` or `RecursionError` for a row that no JSON can hold (it contains itself, is nested too deep).
+        """
+        line = memoryview(line_of(row))
         written = 0
         try:
             while written < len(line):
@@ -79,8 +92,18 @@ class Journal:
         os.close(self._fd)
 
 
+def line_of(row: JSONObject) -> bytes:
+    """A row as its line of the journal. What JSON cannot carry becomes text."""
+    try:
+        return orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # integers past 64 bits, lone surrogates, keys that are no strings
+        text = json.dumps(row, default=str, skipkeys=True)
+    value = json.loads(text, parse_constant=lambda _: None)
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
 def read_rows(path: Path) -> Iterator[JSONObject]:
-    """Rows of a journal in order. A torn last line is skipped; any other broken line raises `JournalError`."""
+    """Rows of a journal in order. A torn last line is skipped; any other broken line raises `DamagedJournal`."""
     for _, row in scan(path):
         if row is not None:
             yield row
@@ -96,9 +119,9 @@ def scan(path: Path) -> Iterator[tuple[int, JSONObject | None]]:
             end = offset + len(line)
             row = _parse(line)
             if row is None and line.endswith(b"\n"):
-                raise JournalError(f"{path}:{number}: not a rollout; the file was changed by something else")
-            if row is None and file.read(1):
-                raise JournalError(f"{path}:{number}: not a rollout")
+                raise DamagedJournal(
+                    f"{path}:{number}: not a rollout; something else changed the file: remove that line"
+                )
             yield offset if row is None else end, row
             offset = end
 
@@ -108,7 +131,7 @@ def _parse(line: bytes) -> JSONObject | None:
         row: Any = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    return row if isinstance(row, dict) and "task_id" in row else None
+    return row if isinstance(row, dict) and _FIELDS <= row.keys() else None
 
 
 def repair(path: Path) -> int:
@@ -122,19 +145,34 @@ def repair(path: Path) -> int:
     if not whole:
         os.truncate(path, end)
         return size - end
-    with path.open("rb+") as file:
-        if size and (file.seek(size - 1), file.read(1))[1] != b"\n":
-            file.write(b"\n")
+    try:
+        with path.open("rb+") as file:
+            if size and (file.seek(size - 1), file.read(1))[1] != b"\n":
+                file.write(b"\n")
+    except OSError as e:
+        raise JournalError(f"{path}: {e.strerror}") from None
     return 0
 
 
 def rewrite(path: Path, rows: Iterator[JSONObject]) -> None:
     """Replace the journal atomically."""
-    scratch = path.with_suffix(".tmp")
-    with scratch.open("wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        for row in rows:
-            file.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
+    replace_file(path, map(line_of, rows))
+
+
+def replace_file(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file anew, readable by its owner only: whole, or left as it was and `DiskError`."""
+    scratch = path.with_name(f"{path.name}.tmp")
+    try:
+        with scratch.open("wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    except BaseException as e:
+        with contextlib.suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        if isinstance(e, OSError):
+            raise DiskError(f"{path}: {e.strerror}") from None
+        raise

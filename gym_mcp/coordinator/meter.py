@@ -18,6 +18,7 @@ class Meter(Model):
         self.seconds = 0.0
         self.retries = 0
         self.output: list[Item] = []
+        self._started = 0
         self._model = model
         self._limits = limits
 
@@ -30,6 +31,7 @@ class Meter(Model):
 
     async def respond(self, request: Request) -> Response:
         self._check()
+        self._started += 1  # counted at the start: a harness may make several calls at once
         response = await self._model.respond(request)
         self.usage.calls += 1
         self.usage.input += response.usage.input
@@ -43,7 +45,7 @@ class Meter(Model):
 
     def _check(self) -> None:
         limits = self._limits
-        if limits.turns is not None and self.usage.calls >= limits.turns:
+        if limits.turns is not None and self._started >= limits.turns:
             raise LimitReached("max_turns")
         if limits.tokens is not None and self.usage.total >= limits.tokens:
             raise LimitReached("max_tokens")

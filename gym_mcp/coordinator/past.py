@@ -21,7 +21,12 @@ def load_done(directory: RunDirectory, tally: Tally) -> bytearray:
     done = bytearray(tally.expected)
     doubled = False
     for row in journal.read_rows(directory.rollouts_path):
-        slot = row["task_index"] * tally.repeats + row["repeat"]
+        slot = _slot(row, tally)
+        if slot is None:
+            raise journal.DamagedJournal(
+                f"{directory.rollouts_path}: task {row['task_id']}, repeat {row['repeat']} is not of this run: "
+                "something else changed the file; remove that line"
+            )
         if done[slot]:
             doubled = True
             continue
@@ -30,6 +35,14 @@ def load_done(directory: RunDirectory, tally: Tally) -> bytearray:
     if doubled:
         journal.rewrite(directory.rollouts_path, _first_of_each(directory))
     return done
+
+
+def _slot(row: JSONObject, tally: Tally) -> int | None:
+    """The place of a rollout among the expected ones, task-major; None when it is not one of them."""
+    index, repeat = row["task_index"], row["repeat"]
+    if not (isinstance(index, int) and isinstance(repeat, int)):
+        return None
+    return index * tally.repeats + repeat if 0 <= index < tally.tasks and 0 <= repeat < tally.repeats else None
 
 
 def _first_of_each(directory: RunDirectory) -> Iterator[JSONObject]:
@@ -59,8 +72,9 @@ def set_failed_aside(directory: RunDirectory) -> None:
 async def verify_again(
     directory: RunDirectory, client: EnvironmentClient, parse: Callable[[JSONObject], Task[Any]]
 ) -> int:
-    """Replay and score every scored rollout under the verifier as it is now; how many rewards changed.
+    """Replay and score under the verifier as it is now what was scored, or failed because of the verifier.
 
+    How many rewards changed.
     The rows as they were stay in `rollouts.before-reverify.jsonl`. A replay that does not bring back what was
     recorded scores nothing: the rollout fails with the divergence as its message.
     """
@@ -74,7 +88,7 @@ async def verify_again(
     tasks = _by_index(directory)
     changed = 0
     for row in journal.read_rows(before):
-        if row["outcome"] == "scored":
+        if row["outcome"] == "scored" or row["failure"]["kind"] == "verifier":
             old = row["reward"]
             await _score_again(client, parse(tasks(row["task_index"])), row)
             changed += row["reward"] != old
@@ -113,4 +127,5 @@ async def _score_again(client: EnvironmentClient, task: Task[Any], row: JSONObje
         row.update(outcome="failed", reward=None, failure={"kind": "environment", "message": message})
         return
     reward = again.reward
+    row.update(outcome="scored", failure=None)
     row.update(reward=reward.score, components=reward.components, notes=reward.notes)

@@ -7,7 +7,7 @@ import contextlib
 import random
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -86,8 +86,9 @@ async def run_rollout(
 async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: int) -> Attempt:
     attempt = Attempt(Transcript())
     episode: EpisodeClient | None = None
+    deadline = asyncio.timeout(arm.limits.seconds)
     try:
-        async with asyncio.timeout(arm.limits.seconds):
+        async with deadline:
             key = f"{arm.run_id}/{task.id}/{repeat}/{number}"
             episode = await arm.client.open_episode(task, seed=seed, key=key)
             model = arm.model.for_rollout(RolloutContext(task, repeat, seed, episode))
@@ -99,12 +100,8 @@ async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: in
         if episode is not None:
             await _quietly(episode.close())
         raise
-    except TimeoutError:
-        attempt.error = RolloutTimeout(f"not finished after {arm.limits.seconds:g} s")
-    except RolloutError as e:
-        attempt.error = e
-    except Exception as e:  # a bug of ours must not take the other rollouts with it
-        attempt.error = HarnessError(f"internal error: {type(e).__name__}: {e}", detail=traceback.format_exc())
+    except Exception as e:
+        attempt.error = _failure(e, deadline, arm.limits)
     if attempt.meter is not None and not attempt.transcript.items:
         attempt.transcript.items = attempt.meter.output
     if episode is not None:
@@ -112,25 +109,58 @@ async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: in
     return attempt
 
 
+def _failure(error: Exception, deadline: asyncio.Timeout, limits: Limits) -> RolloutError:
+    if deadline.expired():  # whatever came up on the way out
+        return RolloutTimeout(f"not finished after {limits.seconds:g} s")
+    if isinstance(error, RolloutError):
+        return error
+    # A bug of ours must not take the other rollouts with it.
+    return HarnessError(f"internal error: {type(error).__name__}: {error}", detail=traceback.format_exc())
+
+
 async def _run_harness(arm: Arm, episode: EpisodeClient, meter: Meter) -> Transcript:
     """The harness's transcript; a crash of it is a `HarnessError`, other owners' errors pass through wrappers."""
+    name = arm.harness_name
     try:
-        return await arm.harness.run(episode.agent, meter, arm.limits)
-    except (RolloutError, TimeoutError):
+        transcript: Any = await arm.harness.run(episode.agent, meter, arm.limits)
+    except RolloutError:
         raise
     except LimitReached as limit:
         return Transcript(meter.output, stop=limit.reason)
-    except Exception as e:
-        cause: BaseException | None = e
-        while cause is not None:
+    except asyncio.CancelledError as e:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise HarnessError(f"harness {name} cancelled itself", detail=traceback.format_exc()) from e
+    except (Exception, SystemExit) as e:
+        for cause in _causes(e):
             if isinstance(cause, RolloutError):
-                raise cause from e
+                raise cause from None
             if isinstance(cause, LimitReached):
                 return Transcript(meter.output, stop=cause.reason)
-            cause = cause.__cause__ or cause.__context__
         text = " ".join(str(e).split())[:300]
-        message = f"harness {arm.harness_name} raised {type(e).__name__}: {text}"
+        message = f"harness {name} raised {type(e).__name__}: {text}"
         raise HarnessError(message, detail=traceback.format_exc()) from e
+    if not isinstance(transcript, Transcript) or not all(isinstance(item, dict) for item in transcript.items):
+        raise HarnessError(f"harness {name} returned {transcript!r:.100}, which is no Transcript of items")
+    return transcript
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception, the members of a group, and what each was raised from."""
+    seen: set[int] = set()
+    queue: list[BaseException] = [error]
+    while queue:
+        found = queue.pop(0)
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        if isinstance(found, BaseExceptionGroup):
+            queue += found.exceptions
+        cause = found.__cause__ or found.__context__
+        if cause is not None:
+            queue.append(cause)
 
 
 async def _salvage(episode: EpisodeClient) -> list[JSONObject] | None:
@@ -141,7 +171,7 @@ async def _salvage(episode: EpisodeClient) -> list[JSONObject] | None:
 
 
 async def _quietly(step: Awaitable[Any]) -> Any:
-    with contextlib.suppress(RolloutError, TimeoutError):
+    with contextlib.suppress(Exception):  # the attempt's outcome is settled already
         async with asyncio.timeout(_CLEANUP_SECONDS):
             return await step
     return None

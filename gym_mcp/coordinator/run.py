@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gym_mcp.coordinator.rundir import RunDirectory, digest_of_tasks
 from gym_mcp.datasets import parse_task
 from gym_mcp.errors import UsageError
 from gym_mcp.metrics.tally import Tally
+from gym_mcp.scrub import MASK
 from gym_mcp.types import JSONObject, Task
 
 
@@ -52,6 +54,9 @@ async def start(
                     raise UsageError(_no_tasks(config, parts))
                 directory.write_manifest(make_manifest(config, parts, count, digest))
             return await _go_on(directory, config, parts, listeners, on_ready)
+        except BaseException:
+            directory.discard()
+            raise
         finally:
             directory.unlock()
     finally:
@@ -83,6 +88,7 @@ async def resume(
     directory.lock()
     try:
         manifest = directory.read_manifest()
+        _ask_for_credentials(manifest["config"], base_url)
         over = {k: v for k, v in (("base_url", base_url), ("concurrency", concurrency)) if v is not None}
         config = make_config({**manifest["config"], **over}, str(path))
         parts = await connect(config)
@@ -95,6 +101,13 @@ async def resume(
             await parts.aclose()
     finally:
         directory.unlock()
+
+
+def _ask_for_credentials(settings: JSONObject, base_url: str | None) -> None:
+    if base_url is None and MASK in (settings.get("base_url") or ""):
+        raise UsageError("the model's URL held credentials, which no run keeps: give it again with --base-url")
+    if MASK in settings["environment"]:
+        raise UsageError("the environment's URL held credentials, which no run keeps: start a new run")
 
 
 async def _prepare(directory: RunDirectory, manifest: JSONObject, config: RunConfig, parts: Parts) -> None:
@@ -176,6 +189,7 @@ def _arm(manifest: JSONObject, config: RunConfig, parts: Parts) -> Arm:
 def _tally(manifest: JSONObject) -> Tally:
     about = manifest["environment"]
     low, high = about["reward_range"]
+    low, high = (-inf if low is None else low), (inf if high is None else high)  # JSON has no infinity
     return Tally(manifest["tasks"], manifest["repeats"], (low, high), higher_is_better=about["higher_is_better"])
 
 
@@ -194,8 +208,8 @@ def _metrics(manifest: JSONObject, tally: Tally) -> JSONObject:
 def _write_metrics(directory: RunDirectory, metrics: JSONObject) -> None:
     try:
         directory.write_metrics(metrics)
-    except OSError as e:
-        raise journal.JournalError(f"{directory.metrics_path}: {e.strerror}") from None
+    except journal.DiskError as e:
+        raise journal.JournalError(str(e)) from None
 
 
 def _parser(parts: Parts, directory: RunDirectory) -> Callable[[JSONObject], Task[Any]]:

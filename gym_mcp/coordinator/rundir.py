@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -9,14 +10,19 @@ import secrets
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
+from gym_mcp.coordinator.journal import replace_file
 from gym_mcp.datasets import as_row
 from gym_mcp.errors import UsageError
 from gym_mcp.identity import DIGITS
 from gym_mcp.types import JSONObject, Task
+
+_LOCK: Final = ".lock"
+_STARTING: Final = (_LOCK, "tasks.jsonl", "tasks.jsonl.tmp", "manifest.json.tmp")
+"""What a start that was killed before it wrote the manifest may leave behind."""
 
 
 class RunDirectory:
@@ -29,19 +35,32 @@ class RunDirectory:
         self.rollouts_path = path / "rollouts.jsonl"
         self.metrics_path = path / "metrics.json"
         self._lock: int | None = None
+        self._created = False
 
     @classmethod
     def new(cls, out: Path | None, name: str) -> RunDirectory:
         """The directory of a new run: `out`, or a fresh `runs/NAME-xxxxxx`. Readable by its owner only."""
         path = out or Path("runs") / f"{name}-{secrets.token_hex(3)}"
+        created = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as e:
             raise UsageError(f"{path}: cannot be a run directory: {e.strerror}") from None
         directory = cls(path)
-        if not directory.exists() and any(p.name != ".lock" for p in path.iterdir()):
+        directory._created = created
+        if not directory.exists() and any(p.name not in _STARTING for p in path.iterdir()):
             raise UsageError(f"{path}: not empty and no run; choose another --out")
         return directory
+
+    def discard(self) -> None:
+        """Leave nothing of a run that could not start. For the holder of the lock."""
+        if self.exists():
+            return
+        for name in _STARTING:
+            (self.path / name).unlink(missing_ok=True)
+        if self._created:
+            with contextlib.suppress(OSError):  # somebody put something there
+                self.path.rmdir()
 
     @classmethod
     def existing(cls, path: Path) -> RunDirectory:
@@ -56,12 +75,19 @@ class RunDirectory:
 
     def lock(self) -> None:
         """Hold the run for this process. The kernel lets go of it when the process ends, however it ends."""
-        fd = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        path = self.path / _LOCK
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as e:
+            raise UsageError(f"{path}: {e.strerror}") from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            taken = not os.path.samestat(os.fstat(fd), path.stat())  # another run's start was undone meanwhile
         except OSError:
+            taken = True
+        if taken:
             os.close(fd)
-            raise UsageError(f"{self.path}: another process is running this run; wait for it or stop it") from None
+            raise UsageError(f"{self.path}: another process is running this run; wait for it or stop it")
         self._lock = fd
 
     def unlock(self) -> None:
@@ -86,25 +112,17 @@ class RunDirectory:
 
     def write_tasks(self, tasks: Iterable[Task[Any]], limit: int | None = None) -> tuple[int, str]:
         """Materialize the tasks; (how many, digest). Nothing is left behind when one does not fit."""
-        scratch = self.tasks_path.with_suffix(".tmp")
         h = hashlib.sha256()
         count = 0
-        try:
-            with scratch.open("wb") as file:
-                os.fchmod(file.fileno(), 0o600)
-                for line in task_lines(tasks, limit):
-                    h.update(line)
-                    file.write(line)
-                    count += 1
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as e:
-            scratch.unlink(missing_ok=True)
-            raise UsageError(f"{self.tasks_path}: {e.strerror}") from None
-        except BaseException:
-            scratch.unlink(missing_ok=True)
-            raise
-        os.replace(scratch, self.tasks_path)
+
+        def lines() -> Iterator[bytes]:
+            nonlocal count
+            for line in task_lines(tasks, limit):
+                h.update(line)
+                count += 1
+                yield line
+
+        replace_file(self.tasks_path, lines())
         return count, h.hexdigest()[:DIGITS]
 
     def tasks_digest(self) -> str:
@@ -138,10 +156,5 @@ def digest_of_tasks(tasks: Iterable[Task[Any]], limit: int | None) -> str:
 
 def write_json(path: Path, value: JSONObject | list[JSONObject]) -> None:
     """Write a JSON file atomically, readable by its owner only."""
-    scratch = path.with_name(f"{path.name}.tmp")
-    with scratch.open("wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
+    text = orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    replace_file(path, [text])
