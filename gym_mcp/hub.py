@@ -87,7 +87,7 @@ def find(kind: str, name: str) -> Path:
 def _read(kind: str, name: str, path: Path) -> Entry:
     text = path.read_text(encoding="utf-8")
     if kind == "environment":
-        summary, facts = _class_facts(text)
+        summary, facts = _class_facts(text, path.parent)
         return Entry(kind, name, path, summary, facts)
     if kind == "harness":
         doc = ast.get_docstring(ast.parse(text)) or ""
@@ -100,9 +100,10 @@ def _read(kind: str, name: str, path: Path) -> Entry:
     return Entry(kind, name, path, str(facts.get("description", "")), facts)
 
 
-def _class_facts(source: str) -> tuple[str, dict[str, Any]]:
+def _class_facts(source: str, folder: Path) -> tuple[str, dict[str, Any]]:
     """Docstring's first line and literal class attributes of the environment class in `source`."""
-    for node in reversed(ast.parse(source).body):
+    module = ast.parse(source)
+    for node in reversed(module.body):
         if not isinstance(node, ast.ClassDef) or not _is_environment(node):
             continue
         facts: dict[str, Any] = {}
@@ -112,12 +113,30 @@ def _class_facts(source: str) -> tuple[str, dict[str, Any]]:
                     facts[statement.targets[0].id] = ast.literal_eval(statement.value)
                 except ValueError:
                     continue
-        facts["tools"] = [n.name for n in node.body if _is_tool(n) and isinstance(n, _FUNCTION)]
+        facts["tools"] = [*_mixed_in(module, node, folder), *_tools_of(node)]
         return (ast.get_docstring(node) or "").split("\n", 1)[0], facts
     return "", {}
 
 
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _tools_of(node: ast.ClassDef) -> list[str]:
+    return [n.name for n in node.body if _is_tool(n) and isinstance(n, _FUNCTION)]
+
+
+def _mixed_in(module: ast.Module, node: ast.ClassDef, folder: Path) -> Iterator[str]:
+    """Tools of base classes that come from the same folder (`from .mail import MailTools`)."""
+    bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
+    for statement in module.body:
+        if not isinstance(statement, ast.ImportFrom) or statement.level != 1 or statement.module is None:
+            continue
+        names = {alias.name for alias in statement.names} & bases
+        file = folder / f"{statement.module}.py"
+        if names and file.is_file():
+            for other in ast.parse(file.read_text(encoding="utf-8")).body:
+                if isinstance(other, ast.ClassDef) and other.name in names:
+                    yield from _tools_of(other)
 
 
 def _is_environment(node: ast.ClassDef) -> bool:

@@ -15,7 +15,7 @@ from gym_mcp.datasets import load_tasks, parse_task, read_rows
 from gym_mcp.direct import DirectClient
 from gym_mcp.environment import Environment
 from gym_mcp.errors import UsageError
-from gym_mcp.hub import load_environment
+from gym_mcp.hub import entries, load_environment
 from gym_mcp.types import JSONObject, Reward, Transcript
 from tests.support import SHARED, check_environment, run
 
@@ -101,6 +101,11 @@ def failures(cls: type[Environment[Any]], task: Any) -> Iterator[str]:
 def test_rows_that_do_not_fit_are_refused(gold: Any, message: str) -> None:
     with pytest.raises(UsageError, match=rf"rows\.jsonl:4: .*{message}"):
         parse_task(environment(), {"id": "x", "data": {"ground_truth": gold}}, "rows.jsonl:4")
+
+
+def test_listing_sees_the_tools_of_all_groups_without_importing() -> None:
+    entry = next(e for e in entries("environment") if e.name == "workplace_assistant")
+    assert set(entry.facts["tools"]) == set(environment().tools())
 
 
 # -- published data ----------------------------------------------------------------------------------------------
