@@ -85,7 +85,13 @@ def find(kind: str, name: str) -> Path:
 
 
 def _read(kind: str, name: str, path: Path) -> Entry:
-    text = path.read_text(encoding="utf-8")
+    try:
+        return _entry(kind, name, path, path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SyntaxError) as e:  # one broken file must not hide the others
+        return Entry(kind, name, path, f"cannot be read: {' '.join(str(e).split())}")
+
+
+def _entry(kind: str, name: str, path: Path, text: str) -> Entry:
     if kind == "environment":
         summary, facts = _class_facts(text, path.parent)
         return Entry(kind, name, path, summary, facts)
@@ -96,7 +102,12 @@ def _read(kind: str, name: str, path: Path) -> Entry:
 
     if kind == "skill":
         text = text.split("---", 2)[1] if text.startswith("---") else ""
-    facts = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+    try:
+        facts = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+    except yaml.YAMLError as e:
+        raise ValueError(e) from None
+    if not isinstance(facts, dict):
+        raise ValueError("a mapping of fields is expected")
     return Entry(kind, name, path, str(facts.get("description", "")), facts)
 
 

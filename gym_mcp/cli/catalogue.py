@@ -64,7 +64,7 @@ def _facts(entry: hub.Entry) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> str:
-    return str(len(value)) if isinstance(value, list) else str(value)
+    return str(len(value) or "") if isinstance(value, list) else str(value)
 
 
 @click.command("list")

@@ -13,7 +13,7 @@ from gym_mcp import hub
 from gym_mcp.cli.common import emit_json, json_option, parse_settings, set_option, width
 from gym_mcp.cli.lazy import LazyGroup, Verb
 from gym_mcp.errors import UsageError
-from gym_mcp.report_card import ReportCard, examine, render
+from gym_mcp.report_card import Check, ReportCard, examine, render
 from gym_mcp.scaffold import write_file, write_folder
 
 VERBS = {
@@ -119,8 +119,15 @@ def test_command(
     options = parse_settings(settings)
     cards: list[ReportCard] = []
     for name in names:
-        cls = hub.load_environment(name, options)
-        cards.append(asyncio.run(examine(cls, source=source, seed=seed, limit=limit)))
+        try:
+            cls = hub.load_environment(name, options)
+        except UsageError as e:
+            if not every:
+                raise
+            broken = Check("load", "fail", str(e))  # one that does not load must not hide the others
+            cards.append(ReportCard(name, "?", seed, checks=[broken]))
+        else:
+            cards.append(asyncio.run(examine(cls, source=source, seed=seed, limit=limit)))
         if not as_json:
             click.echo(render(cards[-1], width()))
     if as_json:

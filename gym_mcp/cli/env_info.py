@@ -105,13 +105,8 @@ def _page(facts: Mapping[str, Any]) -> Iterator[str]:
     if facts["options"]:
         yield from ("", "options (--set env.NAME=VALUE)")
     for option in facts["options"]:
-        default = (
-            "required"
-            if option["required"]
-            else "unset"
-            if option["default"] is None
-            else f"default {option['default']!r}"
-        )
+        unless = "unset" if option["default"] is None else f"default {option['default']!r}"
+        default = "required" if option["required"] else unless
         yield f"  {option['name']}: {option['type']}, {default}"
         yield from _wrapped(option["description"], "      ")
     vary = "; the task decides which, and may bring its own" if facts["tools_vary_by_task"] else ""

@@ -63,6 +63,11 @@ class ReportCard:
         return {"ok": not self.failed, **asdict(self)}
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 task`, `2 tasks`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def ok(name: str, reason: str) -> Check:
     return Check(name, "ok", reason)
 
@@ -79,8 +84,7 @@ def fail(name: str, reason: str, evidence: Iterable[tuple[str, str]] = ()) -> Ch
 
 def render(card: ReportCard, columns: int | None = None) -> str:
     """The card as text; lines are cut to `columns`."""
-    tasks = f"{card.num_tasks} task{'' if card.num_tasks == 1 else 's'}"
-    lines = [f"{card.environment}  version {card.version}, {tasks}, seed {card.seed}"]
+    lines = [f"{card.environment}  version {card.version}, {counted(card.num_tasks, 'task')}, seed {card.seed}"]
     wide = max((len(check.name) for check in card.checks), default=0)
     for check in card.checks:
         lines.append(f"  {_LABEL[check.status]:4}  {check.name:{wide}}  {check.reason}")

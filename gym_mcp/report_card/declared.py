@@ -11,8 +11,9 @@ from typing import Any, Final
 from jsonschema import Draft202012Validator, SchemaError
 
 from gym_mcp.datasets import as_row, explicit_id, parse_task
-from gym_mcp.errors import UsageError
-from gym_mcp.report_card.card import Check, fail, ok
+from gym_mcp.environment import Environment
+from gym_mcp.errors import EnvironmentFailure, UsageError
+from gym_mcp.report_card.card import Check, counted, fail, ok
 from gym_mcp.report_card.exam import Exam
 from gym_mcp.report_card.play import Trace, perform
 from gym_mcp.tools import Tool
@@ -39,10 +40,9 @@ async def schema(exam: Exam) -> Check:
     if not exam.cls.summary().strip():
         problems.append(("", "the class has no docstring: its first line is what lists show"))
     if problems:
-        return fail("schema", f"{len(problems)} problems", problems)
+        return fail("schema", f"{counted(len(problems), 'problem')}", problems)
     names = {tool.name for tool in tools.values()}
-    plural = "" if len(names) == 1 else "s"
-    return ok("schema", f"{len(names)} tool{plural}: valid, described, portable" if names else "no tools")
+    return ok("schema", f"{counted(len(names), 'tool')}: valid, described, portable" if names else "no tools")
 
 
 def _tool_problems(tool: Tool) -> Iterator[str]:
@@ -117,7 +117,9 @@ async def no_leak(exam: Exam) -> Check:
                 leaks.append((task.id, f"{where} {gold!r:.80} stands in: {_around(views[task.id], told)}"))
     if leaks:
         return fail("no_leak", "an agent can read an answer in tools or resources", leaks)
-    return ok("no_leak", f"tools and resources hold none of {answers} answers ({len(tasks)} tasks)")
+    return ok(
+        "no_leak", f"tools and resources hold none of {counted(answers, 'answer')} ({counted(len(tasks), 'task')})"
+    )
 
 
 async def _view(exam: Exam, task: Task[Any]) -> str:
@@ -127,12 +129,19 @@ async def _view(exam: Exam, task: Task[Any]) -> str:
         parts = [
             f"{tool.name} {tool.spec.description} {tool.spec.input_schema}" for tool in episode.tools.values()
         ]
-        for name, content in episode.environment.resources().items():
+        for name, content in _resources(exam, episode.environment).items():
             text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
             parts.append(f"{name} {'' if isinstance(text, Image) else text}")
         return "\n".join(parts)
     finally:
         await exam.client.store.close(episode.handle)
+
+
+def _resources(exam: Exam, environment: Environment[Any]) -> Mapping[str, str | bytes | Image]:
+    try:
+        return environment.resources()
+    except Exception as e:  # the author's
+        raise EnvironmentFailure(f"{exam.cls.name}.resources raised {type(e).__name__}: {e}") from e
 
 
 async def _golds(exam: Exam, task: Task[Any]) -> list[tuple[str, str]]:

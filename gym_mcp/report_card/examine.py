@@ -86,7 +86,7 @@ async def _run(check: Callable[[Exam], Awaitable[Check]], exam: Exam, unfit: str
     if unfit and check is declared.rows:
         return fail(name, "the tasks do not load", [("", unfit)])
     if not exam.tasks and check is not declared.schema:
-        return skip(name, "the tasks do not load" if unfit else NO_TASKS)
+        return skip(name, "the tasks do not load" if unfit else NO_TASKS if check is declared.rows else "no tasks")
     try:
         return await check(exam)
     except JudgeError as e:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gym_mcp.report_card.card import Check, fail, ok
+from gym_mcp.report_card.card import Check, counted, fail, ok
 from gym_mcp.report_card.elsewhere import Unreachable, fingerprints_elsewhere
 from gym_mcp.report_card.exam import Exam
 from gym_mcp.report_card.play import Trace, perform
@@ -21,7 +21,7 @@ async def replay(exam: Exam) -> Check:
             differ.append((task.id, difference(first, again)))
     if differ:
         return fail("replay", f"a replay ends differently on {len(differ)} of {len(tasks)} tasks", differ)
-    return ok("replay", f"replays give the same results and reward ({len(tasks)} tasks)")
+    return ok("replay", f"replays give the same results and reward ({counted(len(tasks), 'task')})")
 
 
 async def seed(exam: Exam) -> Check:
@@ -36,13 +36,16 @@ async def seed(exam: Exam) -> Check:
     try:
         there = await fingerprints_elsewhere(exam.cls, tasks, exam.seed)
     except Unreachable as e:
-        return ok("seed", f"one seed gives one episode ({len(tasks)} tasks; not tried in another process: {e})")
+        return ok(
+            "seed",
+            f"one seed gives one episode ({counted(len(tasks), 'task')}; not tried in another process: {e})",
+        )
     differ = [
         (name, "another prompt, tools, results or reward there") for name in here if there[name] != here[name]
     ]
     if differ:
         return fail("seed", "an episode differs in another process: hash order, time or files?", differ)
-    return ok("seed", f"one seed gives one episode, in another process too ({len(tasks)} tasks)")
+    return ok("seed", f"one seed gives one episode, in another process too ({counted(len(tasks), 'task')})")
 
 
 async def interleaved(exam: Exam) -> Check:

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any, Final
 
 from gym_mcp.environment import Environment
-from gym_mcp.report_card.card import Check, fail, ok, skip
+from gym_mcp.report_card.card import Check, counted, fail, ok, skip
 from gym_mcp.report_card.exam import Exam
 from gym_mcp.report_card.play import Event, Trace, repeat
 from gym_mcp.types import Transcript
@@ -47,7 +47,7 @@ async def oracle(exam: Exam) -> Check:
         return fail(
             "oracle", f"solution() gets less than {goal} on {len(short)} of {len(exam.tasks)} tasks", short
         )
-    return ok("oracle", f"solution() gets {goal} on all {len(exam.tasks)} tasks")
+    return ok("oracle", f"solution() gets {goal} on {counted(len(exam.tasks), 'task')}")
 
 
 def _why(trace: Trace) -> str:
@@ -66,7 +66,7 @@ async def null(exam: Exam) -> Check:
     floor = f"the floor of {exam.cls.floor:g}"
     if over:
         return fail("null", f"doing nothing beats {floor} on {len(over)} of {len(exam.tasks)} tasks", over)
-    return ok("null", f"doing nothing stays at {floor} on all {len(exam.tasks)} tasks")
+    return ok("null", f"doing nothing stays at {floor} on {counted(len(exam.tasks), 'task')}")
 
 
 async def constants(exam: Exam) -> Check:
@@ -79,7 +79,9 @@ async def constants(exam: Exam) -> Check:
             trace = await repeat(exam.client, tasks[i], exam.episode_seed(tasks[i]), answer)
             scores.append(trace.reward.score)
         if above_floor(exam.cls, fmean(scores)):
-            beats.append(("", f"always {answer!r} gets {fmean(scores):.3g} on average over {len(scores)} tasks"))
+            beats.append(
+                ("", f"always {answer!r} gets {fmean(scores):.3g} on average over {counted(len(scores), 'task')}")
+            )
     if beats:
         return fail("constants", f"a constant answer beats the floor of {exam.cls.floor:g}", beats)
     return ok("constants", f"{', '.join(map(repr, CONSTANTS))} stay at the floor on average")
@@ -101,7 +103,7 @@ async def snapshot(exam: Exam) -> Check:
         if problem:
             return fail("snapshot", "restore() does not take the episode back", [(task.id, problem)])
         checked += 1
-    return ok("snapshot", f"restored episodes play the same ({checked} tasks)")
+    return ok("snapshot", f"restored episodes play the same ({counted(checked, 'task')})")
 
 
 async def _branch(exam: Exam, trace: Trace) -> str:
