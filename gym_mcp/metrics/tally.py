@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable
+from math import isfinite
 from typing import Any
 
 from gym_mcp.metrics.estimators import mean_interval, pass_at_k, pass_hat_k, rate_interval
@@ -26,7 +27,8 @@ class Tally:
         self.repeats = repeats
         self.reward_range = reward_range
         self.best = reward_range[1] if higher_is_better else reward_range[0]
-        self.worst = reward_range[0] if higher_is_better else reward_range[1]
+        worst = reward_range[0] if higher_is_better else reward_range[1]
+        self.worst = worst if isfinite(worst) else 0.0
         self.failed: Counter[str] = Counter()
         self.usage: Counter[str] = Counter()
         self.cost: float | None = 0.0
@@ -114,7 +116,7 @@ class Tally:
         }
 
     def _failed_as_zero(self) -> JSONObject:
-        """The same numbers with each failed rollout counted as the worst score."""
+        """The same numbers with each failed rollout counted as the worst score; as 0 where there is no worst."""
         means, rates = [], []
         for i in range(self.tasks):
             n = self._scored[i] + self._failures[i]
