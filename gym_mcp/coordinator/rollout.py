@@ -63,7 +63,7 @@ async def run_rollout(
     while True:
         attempt = await _attempt(arm, task, repeat, seed, len(earlier))
         error = attempt.error
-        if error is None or not error.retryable or len(earlier) + 1 >= arm.max_attempts:
+        if error is None or not _worth_another(error) or len(earlier) + 1 >= arm.max_attempts:
             break
         earlier.append({"kind": error.kind, "message": str(error)})
         wait = _BACKOFF * 2 ** len(earlier) * random.uniform(0.5, 1.0)
@@ -81,6 +81,11 @@ async def run_rollout(
         "tool_seconds": round(sum(e["end"] - e["start"] for e in row["ledger"]), 6),
     }
     return row
+
+
+def _worth_another(error: RolloutError) -> bool:
+    """A model's failure is not: its client has made its retries already, and they would multiply."""
+    return error.retryable and error.kind != "model"
 
 
 async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: int) -> Attempt:
