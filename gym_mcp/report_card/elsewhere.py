@@ -14,7 +14,7 @@ from gym_mcp import hub
 from gym_mcp.datasets import as_row, parse_task
 from gym_mcp.direct import DirectClient
 from gym_mcp.environment import Environment
-from gym_mcp.errors import GymError, UsageError
+from gym_mcp.errors import EnvironmentFailure, GymError, UsageError
 from gym_mcp.report_card.exam import play_task
 from gym_mcp.seeds import episode_seed
 from gym_mcp.types import JSONObject, Task
@@ -29,7 +29,10 @@ class Unreachable(Exception):
 async def fingerprints_elsewhere(
     cls: type[Environment[Any]], tasks: Sequence[Task[Any]], seed: int
 ) -> Mapping[str, str]:
-    """Fingerprint by task id of the plays of `tasks` in a fresh process; `Unreachable` when it cannot be asked."""
+    """Fingerprint by task id of the plays of `tasks` in a fresh process; `Unreachable` when it cannot be asked.
+
+    Raises `EnvironmentFailure` when that process fails where this one did not.
+    """
     job = {
         "file": str(_file_of(cls)),
         "settings": {} if cls.options is None else cls.options.model_dump(mode="json", exclude_unset=True),
@@ -44,14 +47,15 @@ async def fingerprints_elsewhere(
         async with asyncio.timeout(TIMEOUT):
             out, err = await process.communicate(json.dumps(job, default=str).encode())
     except TimeoutError:
-        raise Unreachable(f"no answer in {TIMEOUT:g} s") from None
+        raise EnvironmentFailure(f"in another process there was no answer in {TIMEOUT:g} s") from None
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
         last = err.decode(errors="replace").strip().splitlines()
-        raise Unreachable(last[-1] if last else f"exit code {process.returncode}")
+        reason = last[-1] if last else f"exit code {process.returncode}"
+        raise EnvironmentFailure(f"in another process it fails: {reason}")
     answers: dict[str, str] = json.loads(out.splitlines()[-1])
     return answers
 
