@@ -73,7 +73,7 @@ def _effort(m: dict[str, Any]) -> list[tuple[str, str, str]]:
     rows = []
     if usage.get("model_calls"):
         tokens = f"{usage['input_tokens']:,} in / {usage['output_tokens']:,} out"
-        cost = "" if usage["cost"] is None else f"${usage['cost']:.4f}"
+        cost = f"${usage['cost']:.4f}" if usage["cost"] else ""
         rows.append(("model calls", f"{usage['model_calls']:,}", f"tokens {tokens}  {cost}".rstrip()))
     if m["tool_calls"]:
         rows.append(("tool calls", f"{m['tool_calls']:,}", f"{m['tool_errors']:,} returned an error"))
