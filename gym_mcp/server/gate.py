@@ -98,10 +98,16 @@ def check_json(body: bytes) -> None:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise BadJSON(-32700, "Parse error") from None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not _is_message(value):
         raise BadJSON(-32600, "Body must be a single JSON-RPC request or notification object")
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise BadJSON(-32600, f"Body is nested more than {MAX_DEPTH} levels deep")
+
+
+def _is_message(value: dict[str, Any]) -> bool:
+    """Whether it is shaped like a request or a notification; no plane asks its client anything to respond to."""
+    sound = value.get("jsonrpc") == "2.0" and isinstance(value.get("method"), str)
+    return sound and type(value.get("id", 0)) in (int, str) and isinstance(value.get("params", {}), dict)
 
 
 def _depth(value: Any) -> int:

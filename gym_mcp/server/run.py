@@ -162,6 +162,7 @@ def _config(app: App) -> uvicorn.Config:
         interface="asgi3",
         access_log=False,
         log_config=None,
+        log_level="error",  # a warning for each malformed request would let a client fill the disk
         server_header=False,
         headers=[("Keep-Alive", f"timeout={KEEP_ALIVE}")],
         proxy_headers=False,
