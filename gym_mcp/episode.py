@@ -207,6 +207,8 @@ class Episode:
             valid = tool.validate(arguments)
         except ToolError as e:
             return ToolResult(str(e), is_error=True), "arguments", ""
+        except Exception as e:  # a schema that came with the task and is none
+            return self._crashed(name, e)
         limit = self._cls.call_timeout
         try:
             value = await self._run(tool.invoke, self.environment, valid, timeout=limit)
@@ -217,14 +219,17 @@ class Episode:
             self.broken = EnvironmentFailure(f"tool `{name}` took longer than {limit:g} s")
             return ToolResult("The tool timed out.", is_error=True, ended=True), "timeout", ""
         except Exception as e:
-            # Its text may hold the answer: the agent learns only that it happened.
-            detail = traceback.format_exc()
-            self.broken = EnvironmentFailure(f"tool `{name}` raised {_one_line(e)}", retryable=True, detail=detail)
-            return ToolResult("The tool failed.", is_error=True, ended=True), "exception", detail
+            return self._crashed(name, e)
         if len(result.text) > self._cls.max_result_chars:
             text = f"The result is too large: {len(result.text)} characters, {self._cls.max_result_chars} allowed."
             return ToolResult(text, is_error=True), "too_large", ""
         return result, None, ""
+
+    def _crashed(self, name: str, error: Exception) -> tuple[ToolResult, CallError | None, str]:
+        # Its text may hold the answer: the agent learns only that it happened.
+        detail = "".join(traceback.format_exception(error))
+        self.broken = EnvironmentFailure(f"tool `{name}` raised {_one_line(error)}", retryable=True, detail=detail)
+        return ToolResult("The tool failed.", is_error=True, ended=True), "exception", detail
 
     # -- operator plane --------------------------------------------------------------------------------------
 

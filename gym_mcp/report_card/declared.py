@@ -28,20 +28,20 @@ _SHORT: Final = 3
 
 async def schema(exam: Exam) -> Check:
     """Every tool, those that come from data too, can be given to any model API."""
-    tools: dict[str, Tool] = dict(exam.cls.tools())
-    if exam.cls.has("tools_for"):
-        for task in exam.sample():
-            episode = await exam.client.store.open(task, exam.episode_seed(task))
-            tools |= {f"{name} (task {task.id})": tool for name, tool in episode.tools.items()}
-            await exam.client.store.close(episode.handle)
-    problems = [
-        ("", f"tool {label}: {problem}") for label, tool in tools.items() for problem in _tool_problems(tool)
-    ]
+    names = set(exam.cls.tools())
+    found = {(tool.name, problem): "" for tool in exam.cls.tools().values() for problem in _tool_problems(tool)}
+    for task in exam.sample() if exam.cls.has("tools_for") else ():
+        episode = await exam.client.store.open(task, exam.episode_seed(task))
+        await exam.client.store.close(episode.handle)
+        names |= set(episode.tools)
+        for tool in episode.tools.values():
+            for problem in _tool_problems(tool):
+                found.setdefault((tool.name, problem), task.id)
+    problems = [(task_id, f"tool {name}: {problem}") for (name, problem), task_id in found.items()]
     if not exam.cls.summary().strip():
         problems.append(("", "the class has no docstring: its first line is what lists show"))
     if problems:
-        return fail("schema", f"{counted(len(problems), 'problem')}", problems)
-    names = {tool.name for tool in tools.values()}
+        return fail("schema", counted(len(problems), "problem"), problems)
     return ok("schema", f"{counted(len(names), 'tool')}: valid, described, portable" if names else "no tools")
 
 
@@ -117,9 +117,7 @@ async def no_leak(exam: Exam) -> Check:
                 leaks.append((task.id, f"{where} {gold!r:.80} stands in: {_around(views[task.id], told)}"))
     if leaks:
         return fail("no_leak", "an agent can read an answer in tools or resources", leaks)
-    return ok(
-        "no_leak", f"tools and resources hold none of {counted(answers, 'answer')} ({counted(len(tasks), 'task')})"
-    )
+    return ok("no_leak", f"tools and resources hold no answer ({counted(answers, 'text')} sought)")
 
 
 async def _view(exam: Exam, task: Task[Any]) -> str:

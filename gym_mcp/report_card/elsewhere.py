@@ -67,8 +67,8 @@ def _file_of(cls: type[Environment[Any]]) -> Path:
         raise Unreachable("the class is not at the top of a file")
     try:
         found = hub.load_environment(file)
-    except UsageError as e:
-        raise Unreachable(str(e)) from None
+    except UsageError:
+        raise Unreachable("its file cannot be loaded by itself") from None
     if found not in cls.__mro__:
         raise Unreachable("its file loads as another class")
     return Path(file)

@@ -95,7 +95,8 @@ async def play_task(client: DirectClient, cls: type[Environment[Any]], task: Tas
 def random_call(tools: Sequence[Item], rng: random.Random) -> Call:
     """A call of one of the tools with arguments that its schema allows."""
     tool = rng.choice(tools)
-    return Call(tool["name"], **Sampler(tool["parameters"], rng).sample())
+    value = Sampler(tool["parameters"], rng).sample()
+    return Call(tool["name"], **(value if isinstance(value, dict) else {}))
 
 
 __all__ = ["Effort", "Exam", "play_task", "random_call"]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from gym_mcp.client import EpisodeClient
-from gym_mcp.errors import EnvironmentFailure, VerifierError
+from gym_mcp.errors import EnvironmentFailure, RolloutError, VerifierError
 from gym_mcp.report_card.card import Check, fail, ok
 from gym_mcp.report_card.exam import Exam, random_call
 from gym_mcp.report_card.play import perform
@@ -57,9 +57,7 @@ async def answers(exam: Exam) -> Check:
         try:
             trace = await perform(exam.client, task, exam.episode_seed(task), [text])
         except (VerifierError, EnvironmentFailure) as e:
-            return fail(
-                "answers", f"an answer breaks it: {e}", [(task.id, f"answer {text!r:.120}; {_last(e.detail)}")]
-            )
+            return fail("answers", str(e), [(task.id, f"answer {text!r:.120}{_cause(e)}")])
         if not math.isfinite(trace.reward.score):
             return fail(
                 "answers", f"reward {trace.reward.score} for an answer", [(task.id, f"answer {text!r:.120}")]
@@ -87,7 +85,7 @@ async def calls(exam: Exam) -> Check:
             if made and made[-1]["error"] not in ("exception", "timeout"):
                 await episode.verify(Transcript([assistant_message("done")]))
         except VerifierError as e:
-            return fail("calls", f"random calls break it: {e}", [(task.id, _last(e.detail))])
+            return fail("calls", str(e), [(task.id, f"after random calls{_cause(e)}")])
         finally:
             await episode.close()
     if bugs:
@@ -138,6 +136,10 @@ _FREE_TEXT: Final = {"type", "description", "default", "title"}
 def _bug(entry: JSONObject) -> str:
     reason = _last(entry.get("detail", "")) or "took too long"
     return f"{entry['name']}({json.dumps(entry['arguments'], default=str):.120}): {reason}"
+
+
+def _cause(error: RolloutError) -> str:
+    return f"; {_last(error.detail)}" if error.detail else ""
 
 
 def _last(detail: str) -> str:

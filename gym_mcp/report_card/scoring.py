@@ -79,7 +79,7 @@ async def constants(exam: Exam) -> Check:
             trace = await repeat(exam.client, tasks[i], exam.episode_seed(tasks[i]), answer)
             scores.append(trace.reward.score)
         if above_floor(exam.cls, fmean(scores)):
-            beats.append(("", f"{answer!r} {fmean(scores):.3g} on average ({counted(len(scores), 'task')})"))
+            beats.append(("", f"{answer!r} gets {fmean(scores):.3g} on average of {counted(len(scores), 'task')}"))
     if beats:
         return fail("constants", f"a constant answer beats the floor of {exam.cls.floor:g}", beats)
     return ok("constants", f"{', '.join(map(repr, CONSTANTS))} stay at the floor on average")
