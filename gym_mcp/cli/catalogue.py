@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -133,10 +134,11 @@ def score(item: Item, words: list[str]) -> int:
         (1, item.readme),
     )
     lowered = [(weight, text.lower()) for weight, text in fields]
+    whole = re.split(r"[/?]", item.name.lower())  # `oracle` is all of `builtin/oracle`, part of `noisy-oracle`
     total = 0
     for word in words:
         best = max((weight for weight, text in lowered if word in text), default=0)
         if not best:
             return 0
-        total += 2 * best if word == item.name.lower() else best
+        total += 2 * best if word in whole else best
     return total
