@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, get_args, overload
 
 import orjson
 from docstring_parser import Docstring, parse
@@ -49,7 +50,8 @@ def tool(
     """Mark a method of an `Environment` as a tool of the agent.
 
     The name, description and JSON schema come from the method's name, docstring and type hints.
-    `read_only=True` declares that the call changes no state.
+    `read_only=True` declares that the call changes no state. A method that overrides a tool is that tool still,
+    with or without the mark; `name = None` in the subclass takes the tool away.
     """
 
     def mark(method: F) -> F:
@@ -66,9 +68,25 @@ class _Schema(GenerateJsonSchema):
         return False
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
-        out = super().model_schema(schema)
-        out.pop("title", None)
-        return out
+        return _untitled(super().model_schema(schema))
+
+    def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
+        return _untitled(super().dataclass_schema(schema))
+
+    def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> JsonSchemaValue:
+        return _untitled(super().typed_dict_schema(schema))
+
+    def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
+        return _untitled(super().enum_schema(schema))
+
+
+def _untitled(schema: JsonSchemaValue) -> JsonSchemaValue:
+    schema.pop("title", None)
+    return schema
+
+
+class InvalidArguments(ToolError):
+    """Arguments that do not fit a tool's schema."""
 
 
 @dataclass(frozen=True)
@@ -90,20 +108,20 @@ class Tool:
         return self.spec.name
 
     @classmethod
-    def from_method(cls, method: Callable[..., Any]) -> Tool:
-        """Build a tool from a method marked with `@tool`."""
-        options: ToolOptions = getattr(method, _MARK)
+    def from_method(cls, method: Callable[..., Any], overridden: Callable[..., Any] | None = None) -> Tool:
+        """Build a tool from a method marked with `@tool`, or from one that overrides it without the mark."""
+        options: ToolOptions = getattr(method if overridden is None else overridden, _MARK)
         where = f"{method.__module__}.{method.__qualname__}"
-        doc = parse(inspect.getdoc(method) or "")
-        model = _arguments_model(method, doc, where)
+        doc = parse(inspect.getdoc(method) or inspect.getdoc(overridden) or "")
+        signature = _signature(method, where)
+        model = _arguments_model(method.__name__, signature, doc, where)
         description = options.description or _description(doc)
         schema = model.model_json_schema(schema_generator=_Schema)
         schema.pop("description", None)
         schema.setdefault("properties", {})
-        spec = ToolSpec(options.name or method.__name__, description, schema, options.read_only)
-        returns = inspect.signature(method, eval_str=True).return_annotation
+        returns = signature.return_annotation
         return cls(
-            spec,
+            ToolSpec(options.name or method.__name__, description, schema, options.read_only),
             lambda environment, arguments: method(environment, **arguments),
             inspect.iscoroutinefunction(method),
             model,
@@ -128,7 +146,7 @@ class Tool:
     @cached_property
     def output_schema(self) -> JSONObject | None:
         """JSON schema of the return type; None when it has no annotation or holds an image."""
-        if self.return_type in (None, inspect.Signature.empty):
+        if self.return_type is None or _holds_image(self.return_type):
             return None
         try:
             return TypeAdapter(self.return_type).json_schema(schema_generator=_Schema)
@@ -142,23 +160,27 @@ class Tool:
         return validator_for(self.spec.input_schema)(self.spec.input_schema)
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Strictly validated keyword arguments; `ToolError` with a text for the model when they do not fit."""
+        """Strictly validated keyword arguments; `InvalidArguments`, for the model to read, if they do not fit."""
         if self.arguments_model is None:
             error = next(iter(self._schema_validator.iter_errors(arguments)), None)
             if error is not None:
                 where = ".".join(str(p) for p in error.absolute_path)
-                raise ToolError(
-                    f"Invalid arguments for {self.name}: {where + ': ' if where else ''}{error.message}"
-                )
+                raise self._invalid(f"{where + ': ' if where else ''}{error.message}")
             return dict(arguments)
         try:
-            # JSON mode, so that the same text means the same thing on every transport.
-            model = self.arguments_model.__pydantic_validator__.validate_json(_json_bytes(arguments))
+            text = _json_bytes(arguments)
+        except (TypeError, ValueError, RecursionError) as e:
+            raise self._invalid(str(e)) from None
+        try:
+            # JSON mode, so that the same text means the same thing on every transport. Strict here too, because
+            # a nested model does not inherit it.
+            model = self.arguments_model.__pydantic_validator__.validate_json(text, strict=True)
         except ValidationError as e:
-            raise ToolError(f"Invalid arguments for {self.name}: {explain(e)}") from None
-        except (TypeError, ValueError) as e:
-            raise ToolError(f"Invalid arguments for {self.name}: {e}") from None
+            raise self._invalid(explain(e)) from None
         return dict(model.__dict__)
+
+    def _invalid(self, reason: str) -> InvalidArguments:
+        return InvalidArguments(f"Invalid arguments for {self.name}: {reason}")
 
     def renamed(self, name: str) -> Tool:
         """The same tool under another name."""
@@ -184,52 +206,74 @@ def _description(doc: Docstring) -> str:
     return "\n\n".join(p for p in (doc.short_description, doc.long_description) if p)
 
 
-def _arguments_model(method: Callable[..., Any], doc: Docstring, where: str) -> type[BaseModel]:
-    described = {p.arg_name: p.description or "" for p in doc.params}
-    fields: dict[str, Any] = {}
+def _holds_image(hint: Any) -> bool:
+    return hint is Image or any(map(_holds_image, get_args(hint)))
+
+
+def _signature(method: Callable[..., Any], where: str) -> inspect.Signature:
     try:
-        signature = inspect.signature(method, eval_str=True)
+        return inspect.signature(method, eval_str=True)
     except NameError as e:
         raise UsageError(f"{where}: a type hint names something undefined: {e}") from None
-    for i, parameter in enumerate(signature.parameters.values()):
-        if i == 0 and parameter.name == "self":
-            continue
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise UsageError(f"{where}: a tool takes named parameters only, not `{parameter}`")
-        if parameter.annotation is parameter.empty:
-            raise UsageError(f"{where}: give parameter `{parameter.name}` a type hint: its schema comes from it")
-        default: Any = ... if parameter.default is parameter.empty else parameter.default
-        if not isinstance(default, FieldInfo):
-            default = Field(default, description=described.get(parameter.name) or None)
-        fields[parameter.name] = (parameter.annotation, default)
+    except Exception as e:
+        raise UsageError(f"{where}: a type hint cannot be read: {type(e).__name__}: {e}") from None
+
+
+def _arguments_model(name: str, signature: inspect.Signature, doc: Docstring, where: str) -> type[BaseModel]:
+    described = {p.arg_name: p.description or "" for p in doc.params}
+    parameters = list(signature.parameters.values())
+    if not parameters or parameters.pop(0).kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
+        raise UsageError(f"{where}: a tool is a method: its first parameter is `self`")
+    fields = {p.name: _field(p, described.get(p.name), where) for p in parameters}
+    config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=False, protected_namespaces=())
     try:
-        return create_model(
-            f"{method.__name__}_arguments",
-            __config__=ConfigDict(
-                extra="forbid", strict=True, arbitrary_types_allowed=False, protected_namespaces=()
-            ),
-            **fields,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Field name .* shadows an attribute"
+            )  # `json`, `copy`, ...: harmless
+            return create_model(f"{name}_arguments", __config__=config, **fields)  # type: ignore[call-overload,no-any-return]
     except PydanticUserError as e:
         raise UsageError(f"{where}: no JSON schema for its parameters: {e.message}") from None
     except NameError as e:
         raise UsageError(f"{where}: {e}") from None
 
 
+def _field(parameter: inspect.Parameter, description: str | None, where: str) -> tuple[Any, Any]:
+    """Type and default of one parameter, as pydantic wants them."""
+    name = parameter.name
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+        raise UsageError(f"{where}: a tool takes named parameters only, not `{parameter}`")
+    if parameter.annotation is parameter.empty:
+        raise UsageError(f"{where}: give parameter `{name}` a type hint: its schema comes from it")
+    if name.startswith("model_") and hasattr(BaseModel, name):
+        raise UsageError(f"{where}: parameter `{name}` has a name that pydantic keeps for itself: rename it")
+    default: Any = ... if parameter.default is parameter.empty else parameter.default
+    if not isinstance(default, FieldInfo):
+        default = Field(default, description=description or None)
+    return parameter.annotation, default
+
+
 def tools_of(cls: type) -> dict[str, Tool]:
     """All tools that a class declares, by name, in the order of definition (base classes first)."""
-    methods: dict[str, Callable[..., Any]] = {}
+    marked: dict[str, Callable[..., Any]] = {}
+    methods: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         for attribute, value in vars(base).items():
             if hasattr(value, _MARK):
+                marked[attribute] = methods[attribute] = value
+            elif attribute in methods and value is None:
+                del methods[attribute]
+            elif attribute in methods:
                 methods[attribute] = value
-            else:
-                methods.pop(attribute, None)
     found: dict[str, Tool] = {}
-    for method in methods.values():
-        built = Tool.from_method(method)
+    for attribute, method in methods.items():
+        where = f"{cls.__module__}.{cls.__qualname__}"
+        if isinstance(method, staticmethod | classmethod) or not hasattr(method, "__qualname__"):
+            raise UsageError(f"{where}.{attribute}: a tool is a plain method")
+        origin = marked[attribute]
+        built = Tool.from_method(method, None if method is origin else origin)
         if built.name in found:
-            raise UsageError(f"{cls.__module__}.{cls.__name__}: two tools are named `{built.name}`")
+            raise UsageError(f"{where}: two tools are named `{built.name}`")
         found[built.name] = built
     return found
 
@@ -251,8 +295,10 @@ def render(value: Any) -> ToolResult:
     """What the model sees of a tool's return value: a `str` as is, anything else as JSON, images as images."""
     if type(value) is str:
         return ToolResult(value)
-    if isinstance(value, ToolResult):
-        return value
+    if isinstance(value, str):  # a StrEnum, say
+        return ToolResult(str.__str__(value))
+    if isinstance(value, ToolResult):  # a copy: the author may keep the same one for the next episode
+        return replace(value)
     if isinstance(value, Image):
         return ToolResult("", images=(value,))
     if isinstance(value, list | tuple) and any(isinstance(part, Image) for part in value):
