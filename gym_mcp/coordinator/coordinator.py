@@ -119,13 +119,16 @@ class Coordinator:
 
 
 def remaining(
-    rows: Iterator[JSONObject], parse: Callable[[JSONObject], Task[Any]], repeats: int, done: bytearray
+    rows: Callable[[], Iterator[JSONObject]],
+    parse: Callable[[JSONObject], Task[Any]],
+    repeats: int,
+    done: bytearray,
 ) -> Work:
-    """(task index, task, repeat) that `done` (one byte a rollout, task-major) does not mark."""
-    for index, row in enumerate(rows):
-        missing = [r for r in range(repeats) if not done[index * repeats + r]]
-        if not missing:
-            continue
-        task = parse(row)
-        for repeat in missing:
-            yield index, task, repeat
+    """(task index, task, repeat) that `done` (one byte a rollout, task-major) does not mark.
+
+    All tasks once, then all again: an unfinished run has seen as many tasks as it could.
+    """
+    for repeat in range(repeats):
+        for index, row in enumerate(rows()):
+            if not done[index * repeats + repeat]:
+                yield index, parse(row), repeat

@@ -148,7 +148,7 @@ async def _go_on(
     coordinator.emit(
         RunStarted(str(directory.path), tally.expected, tally.done, tally.tasks, tally.repeats, title)
     )
-    work = remaining(directory.task_rows(), _parser(parts, directory), tally.repeats, done)
+    work = remaining(directory.task_rows, _parser(parts, directory), tally.repeats, done)
     try:
         complete = await coordinator.run(work)
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import comb, sqrt
+from math import comb, isfinite, sqrt
 from statistics import NormalDist
 
 from gym_mcp.metrics.student import t_quantile
@@ -53,14 +53,19 @@ def wilson_interval(successes: float, n: int, *, level: float = 0.95) -> tuple[f
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def rate_interval(task_rates: Sequence[float], *, level: float = 0.95) -> tuple[float, float] | None:
-    """Interval for a pass rate over tasks.
+def score_interval(
+    task_means: Sequence[float], bounds: tuple[float, float] = (0.0, 1.0), *, level: float = 0.95
+) -> tuple[float, float] | None:
+    """Interval for a mean over tasks of scores within `bounds`; a pass rate's are 0 and 1.
 
-    Wilson on the tasks when each task's rate is 0 or 1 (one repeat, or repeats that always agree); otherwise the
-    t interval on task means. None without tasks.
+    When every task's mean lies on a bound (one binary repeat, or repeats that always agree), Wilson on the tasks,
+    scaled to the bounds; otherwise the t interval on task means. None without tasks.
     """
-    if not task_rates:
+    low, high = bounds
+    if not task_means:
         return None
-    if all(r in (0.0, 1.0) for r in task_rates):
-        return wilson_interval(sum(task_rates), len(task_rates), level=level)
-    return mean_interval(task_rates, level=level, bounds=(0.0, 1.0))
+    if isfinite(high - low) and all(mean in bounds for mean in task_means):
+        successes = sum(1 for mean in task_means if mean == high)
+        below, above = wilson_interval(successes, len(task_means), level=level)
+        return low + (high - low) * below, low + (high - low) * above
+    return mean_interval(task_means, level=level, bounds=bounds)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from math import isfinite
 from typing import Any
 
-from gym_mcp.metrics.estimators import mean_interval, pass_at_k, pass_hat_k, rate_interval
+from gym_mcp.metrics.estimators import pass_at_k, pass_hat_k, score_interval
 from gym_mcp.types import JSONObject
 
 
@@ -89,13 +89,13 @@ class Tally:
     def headline(self) -> tuple[float | None, tuple[float, float] | None]:
         """(pass@1, its 95% interval), failures left out."""
         rates = [self._passed[i] / self._scored[i] for i in self._with_scores()]
-        return (sum(rates) / len(rates) if rates else None), rate_interval(rates)
+        return (sum(rates) / len(rates) if rates else None), score_interval(rates)
 
     def metrics(self) -> JSONObject:
         """Everything the run's table shows; the content of `metrics.json`."""
         means = [self._sum[i] / self._scored[i] for i in self._with_scores()]
         pass_1, interval = self.headline()
-        reward_interval = mean_interval(means, bounds=self.reward_range)
+        reward_interval = score_interval(means, self.reward_range)
         return {
             "expected": self.expected,
             "scored": self.scored,
@@ -123,7 +123,7 @@ class Tally:
             if n:
                 means.append((self._sum[i] + self._failures[i] * self.worst) / n)
                 rates.append(self._passed[i] / n)
-        interval = rate_interval(rates)
+        interval = score_interval(rates)
         return {
             "mean_reward": sum(means) / len(means) if means else None,
             "pass_at_1": sum(rates) / len(rates) if rates else None,
