@@ -3,90 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import inspect
-import math
 import secrets
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from gym_mcp.bounded import Runner
+from pydantic_core import to_jsonable_python
+
+from gym_mcp.bounded import Runner, TimeUp
 from gym_mcp.environment import Environment
-from gym_mcp.errors import EnvironmentFailure, EpisodeGone, JudgeError, ToolError, VerifierError
+from gym_mcp.errors import EnvironmentFailure, EpisodeGone, JudgeError, RolloutError, ToolError, UsageError
+from gym_mcp.errors import VerifierError
 from gym_mcp.judge import Hearing, hearing
-from gym_mcp.tools import Tool, render, storable
-from gym_mcp.types import Call, JSONObject, Reward, Task, ToolResult, Transcript
+from gym_mcp.ledger import LedgerEntry, Outcome, entry
+from gym_mcp.reward import check_reward
+from gym_mcp.solution import SolutionSteps, Step
+from gym_mcp.tools import InvalidArguments, Tool, render, storable
+from gym_mcp.types import Image, JSONObject, Reward, Task, ToolResult, Transcript
 
-CallError = Literal["tool", "arguments", "unknown_tool", "too_large", "timeout", "exception", "cancelled"]
 FINISHED: Final = "This episode has ended and takes no more calls."
 _CLOSE_TIMEOUT: Final = 10.0
 _JUDGED_TIMEOUT: Final = 900.0
 """Seconds for a `verify` that asks a judge: an endpoint's retries take their time."""
 
 
-@dataclass(slots=True)
-class LedgerEntry:
-    """The server's own record of one tool call. Times are seconds since the episode was opened.
-
-    `error` is None, or why the result was an error: the tool's own `ToolError` (`tool`), arguments that did not
-    fit, an unknown tool, an oversized result, a timeout, an exception (a bug of the environment), or a client
-    that gave up on it (`cancelled`: it may have been carried out in part).
-    """
-
-    seq: int
-    name: str
-    arguments: JSONObject
-    result: str
-    error: CallError | None
-    start: float
-    end: float
-    images: tuple[str, ...] = ()
-    detail: str = ""
-
-    def as_json(self) -> JSONObject:
-        out: JSONObject = {
-            "seq": self.seq,
-            "name": self.name,
-            "arguments": self.arguments,
-            "result": self.result,
-            "error": self.error,
-            "start": self.start,
-            "end": self.end,
-        }
-        if self.images:
-            out["images"] = list(self.images)
-        if self.detail:
-            out["detail"] = self.detail
-        return out
-
-
-@dataclass(slots=True)
-class Step:
-    """One step of the reference solution: calls to make (in parallel) or something to say."""
-
-    calls: list[Call] = field(default_factory=list)
-    say: str | None = None
-    done: bool = False
-
-
 class Episode:
     """One live episode. All calls are serialised; nothing gets in after `verify` or `close`."""
+
+    environment: Environment[Any]
+    """The author's instance, from `open` on; emptied by `close`."""
 
     def __init__(self, cls: type[Environment[Any]], task: Task[Any], seed: int, handle: str, ttl: float) -> None:
         self.handle = handle
         self.task = task
         self.seed = seed
+        self.key: str | None = None
         self.ledger: list[LedgerEntry] = []
         self.tools: dict[str, Tool] = {}
         self.ttl = ttl
         self.opened_at = time.time()
         self.reward: Reward | None = None
         self.judge_usage: JSONObject | None = None
-        self.broken: EnvironmentFailure | None = None
+        self.broken: RolloutError | None = None
         self.seen = False
         """Whether an agent has listed the tools."""
         self.closed = False
@@ -96,11 +56,8 @@ class Episode:
         self.expires = self._start + ttl
         self._lock = asyncio.Lock()
         self._run = Runner(cls)
-        self._solution: Any = None
-        self._steps: list[Step] = []
-        self.environment = cls()
-        self.environment.seed = seed
-        self.environment.task = task
+        self._solution: SolutionSteps | None = None
+        self._unscored: RolloutError | None = None
 
     @property
     def environment_type(self) -> type[Environment[Any]]:
@@ -111,10 +68,23 @@ class Episode:
         """Whether the agent can do nothing more."""
         return self.frozen or self.closed or self.broken is not None or self.environment.done
 
+    @property
+    def expired(self) -> bool:
+        """Whether the lease has run out. A call in progress keeps it."""
+        return self.expires < time.monotonic() and not self._lock.locked()
+
     async def open(self) -> None:
-        """Run the author's `open` and settle the tools of this task."""
-        await self._author("open", self.environment.open, self.task)
-        self.tools = await self._settle_tools()
+        """Make the environment, run the author's `open` and settle the tools of this task."""
+        async with self._lock:
+            await self._author("open", self._open)
+            self.tools = await self._settle_tools()
+            self.expires = time.monotonic() + self.ttl
+
+    def _open(self) -> Any:
+        self.environment = self._cls()
+        self.environment.seed = self.seed
+        self.environment.task = self.task
+        return self.environment.open(self.task)
 
     async def _settle_tools(self) -> dict[str, Tool]:
         declared = self._cls.tools()
@@ -122,22 +92,23 @@ class Episode:
         if wanted is None:
             return declared
         tools: dict[str, Tool] = {}
-        for entry in wanted:
-            if isinstance(entry, Tool):
-                tools[entry.name] = entry
-            elif entry in declared:
-                tools[entry] = declared[entry]
+        for tool in await self._author("tools_for", list, wanted):  # it may be a generator, author code too
+            if isinstance(tool, Tool):
+                tools[tool.name] = tool
+            elif isinstance(tool, str) and tool in declared:
+                tools[tool] = declared[tool]
             else:
-                raise EnvironmentFailure(f"task {self.task.id}: it allows tool `{entry}`, which does not exist")
+                raise EnvironmentFailure(f"task {self.task.id}: it allows tool `{tool}`, which does not exist")
         return tools
 
     async def _author(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
         """An author's method under the time limit; whatever goes wrong in it is the environment's failure."""
+        failure: RolloutError
         try:
             return await self._run(function, *args, timeout=self._cls.call_timeout)
-        except TimeoutError:
+        except TimeUp:
             failure = EnvironmentFailure(f"{self._cls.name}.{what} took longer than {self._cls.call_timeout:g} s")
-        except EnvironmentFailure as e:
+        except (EnvironmentFailure, JudgeError) as e:
             failure = e
         except Exception as e:
             failure = EnvironmentFailure(
@@ -151,85 +122,64 @@ class Episode:
     async def call(self, name: str, arguments: JSONObject) -> ToolResult:
         """Run one tool call and enter it into the ledger. Never raises on what an agent sends."""
         async with self._lock:
-            if self.ended:
+            now = time.monotonic()
+            if self.ended or self.expires < now:
                 return ToolResult(FINISHED, is_error=True, ended=True)
-            self.expires = time.monotonic() + self.ttl
             if len(self.ledger) >= self._cls.max_calls:
                 return ToolResult(f"The limit of {self._cls.max_calls} tool calls is reached.", is_error=True)
-            start = time.monotonic() - self._start
-            name, arguments = storable(name), storable(arguments)
+            name, kept = storable(name), storable(arguments)
             try:
-                result, error, detail = await self._execute(name, arguments)
+                if arguments and not kept:
+                    outcome = Outcome.failed("arguments", f"Invalid arguments for {name}: nested too deeply")
+                else:
+                    outcome = await self._execute(name, kept)
             except asyncio.CancelledError:  # half of it may have happened: the ledger must say so
-                self._record(name, arguments, ToolResult("", is_error=True), "cancelled", start)
+                self._record(name, kept, Outcome.failed("cancelled", ""), now)
                 raise
-            result.text = storable(result.text)
-            if self.environment.done:
-                result.ended = True
-            self._record(name, arguments, result, error, start, detail)
-            return result
+            outcome.result.text = storable(outcome.result.text)
+            outcome.result.ended = outcome.result.ended or self.environment.done
+            self._record(name, kept, outcome, now)
+            return outcome.result
 
-    def _record(
-        self,
-        name: str,
-        arguments: JSONObject,
-        result: ToolResult,
-        error: CallError | None,
-        start: float,
-        detail: str = "",
-    ) -> None:
-        images = tuple(hashlib.sha256(i.data).hexdigest() for i in result.images)
-        end = time.monotonic() - self._start
-        self.ledger.append(
-            LedgerEntry(
-                len(self.ledger),
-                name,
-                arguments,
-                result.text,
-                error,
-                round(start, 6),
-                round(end, 6),
-                images,
-                detail,
-            )
-        )
+    def _record(self, name: str, arguments: JSONObject, outcome: Outcome, started: float) -> None:
+        now = time.monotonic()
+        self.expires = now + self.ttl
+        start, end = started - self._start, now - self._start
+        self.ledger.append(entry(len(self.ledger), name, arguments, outcome, start, end))
 
-    async def _execute(self, name: str, arguments: JSONObject) -> tuple[ToolResult, CallError | None, str]:
+    async def _execute(self, name: str, arguments: JSONObject) -> Outcome:
         tool = self.tools.get(name)
         if tool is None:
             known = ", ".join(self.tools) or "none"
-            return (
-                ToolResult(f"Unknown tool `{name}`. Available tools: {known}.", is_error=True),
-                "unknown_tool",
-                "",
-            )
-        try:
-            valid = tool.validate(arguments)
-        except ToolError as e:
-            return ToolResult(str(e), is_error=True), "arguments", ""
-        except Exception as e:  # a schema that came with the task and is none
-            return self._crashed(name, e)
+            return Outcome.failed("unknown_tool", f"Unknown tool `{name}`. Available tools: {known}.")
         limit = self._cls.call_timeout
         try:
-            value = await self._run(tool.invoke, self.environment, valid, timeout=limit)
-            result = render(value)
+            value = await self._run(_invoke, tool, self.environment, arguments, timeout=limit)
+            result = value if type(value) is ToolResult else render(value)
+        except InvalidArguments as e:
+            return Outcome.failed("arguments", str(e))
         except ToolError as e:
-            return ToolResult(str(e), is_error=True), "tool", ""
-        except TimeoutError:
+            return Outcome.failed("tool", str(e))
+        except TimeUp:
             self.broken = EnvironmentFailure(f"tool `{name}` took longer than {limit:g} s")
-            return ToolResult("The tool timed out.", is_error=True, ended=True), "timeout", ""
+            return Outcome.failed("timeout", "The tool timed out.", ended=True)
         except Exception as e:
-            return self._crashed(name, e)
+            # Its text may hold the answer: the agent learns only that it happened.
+            detail = traceback.format_exc()
+            self.broken = EnvironmentFailure(f"tool `{name}` raised {_one_line(e)}", retryable=True, detail=detail)
+            return Outcome.failed("exception", "The tool failed.", ended=True, detail=detail)
         if len(result.text) > self._cls.max_result_chars:
             text = f"The result is too large: {len(result.text)} characters, {self._cls.max_result_chars} allowed."
-            return ToolResult(text, is_error=True), "too_large", ""
-        return result, None, ""
+            return Outcome.failed("too_large", text)
+        return Outcome(result, "tool" if result.is_error else None)
 
-    def _crashed(self, name: str, error: Exception) -> tuple[ToolResult, CallError | None, str]:
-        # Its text may hold the answer: the agent learns only that it happened.
-        detail = "".join(traceback.format_exception(error))
-        self.broken = EnvironmentFailure(f"tool `{name}` raised {_one_line(error)}", retryable=True, detail=detail)
-        return ToolResult("The tool failed.", is_error=True, ended=True), "exception", detail
+    async def resources(self) -> Mapping[str, str | bytes | Image]:
+        """The files that the author shows the agent. `EpisodeGone` once the episode is over."""
+        async with self._lock:
+            if self.closed or self.frozen:
+                raise EpisodeGone(FINISHED)
+            found = await self._run(self.environment.resources, timeout=self._cls.call_timeout)
+            return dict(found)
 
     # -- operator plane --------------------------------------------------------------------------------------
 
@@ -237,29 +187,38 @@ class Episode:
         """The next user message after the agent said `message`; None ends the conversation."""
         async with self._lock:
             self._refuse_if_over()
-            self.expires = time.monotonic() + self.ttl
             if self.environment.done:
                 return None
             value = await self._author("reply", self.environment.reply, message)
+            self.expires = time.monotonic() + self.ttl
             return None if value is None else str(value)
 
     def _refuse_if_over(self) -> None:
         if self.broken is not None:
-            raise self.broken
-        if self.closed or self.frozen:
+            raise self.broken.with_traceback(None)
+        if self.closed or self.frozen or self.expires < time.monotonic():
             raise EpisodeGone(FINISHED)
 
     async def verify(self, transcript: Transcript) -> Reward:
-        """Freeze the episode and score it, once: later calls return the same reward."""
+        """Freeze the episode and score it, once: asked again, it gives the same reward or the same failure.
+
+        Only a judge that could not be reached is asked anew, as long as the episode is open.
+        """
         async with self._lock:
             if self.reward is not None:
                 return self.reward
+            if self._unscored is not None and (self.closed or not isinstance(self._unscored, JudgeError)):
+                raise self._unscored.with_traceback(None)
             if self.closed:
                 raise EpisodeGone(FINISHED)
             self.frozen = True  # before the author's code runs, so that nothing lands after scoring
-            if self.broken is not None:
-                raise self.broken
-            self.reward = check_reward(self._cls, await self._verify(transcript))
+            try:
+                if self.broken is not None:
+                    raise self.broken.with_traceback(None)
+                self.reward = check_reward(self._cls, await self._verify(transcript))
+            except RolloutError as e:
+                self._unscored = e
+                raise
             return self.reward
 
     async def _verify(self, transcript: Transcript) -> Any:
@@ -271,7 +230,7 @@ class Episode:
             return await self._run(self.environment.verify, transcript, timeout=limit)
         except (JudgeError, VerifierError):
             raise
-        except TimeoutError:
+        except TimeUp:
             raise VerifierError(f"{name}.verify took longer than {limit:g} s") from None
         except Exception as e:
             raise VerifierError(f"{name}.verify raised {_one_line(e)}", detail=traceback.format_exc()) from None
@@ -280,87 +239,68 @@ class Episode:
             if current.usage.calls:
                 self.judge_usage = current.usage.as_json()
 
+    async def state(self) -> JSONObject:
+        """What the author shows the operator of the state, as JSON. It may be read after `verify`."""
+        async with self._lock:
+            if self.closed:
+                raise EpisodeGone(FINISHED)
+            try:
+                state: JSONObject = await self._run(self._state, timeout=self._cls.call_timeout)
+                return state
+            except Exception as e:
+                raise EnvironmentFailure(f"{self._cls.name}.state raised {_one_line(e)}") from None
+
+    def _state(self) -> Any:
+        return to_jsonable_python(self.environment.state())
+
     async def reference_step(self, index: int, results: Sequence[str]) -> Step:
         """Step `index` of the reference solution; `results` are what the step before it brought back."""
         async with self._lock:
             self._refuse_if_over()
             if not self._cls.has("solution"):
                 raise EnvironmentFailure(f"{self._cls.name} has no solution()")
-            while len(self._steps) <= index:
-                self._steps.append(await self._author("solution", self._advance, list(results)))
-            return self._steps[index]
+            if self._solution is None:
+                self._solution = SolutionSteps(self.environment.solution)
+            steps = self._solution.steps
+            if index < len(steps):
+                return steps[index]
+            if steps and steps[-1].done:
+                return Step(done=True)
+            if index > len(steps):
+                raise UsageError(f"reference_solution: step {index} was asked for before step {len(steps)}")
+            steps.append(await self._author("solution", self._solution.advance, results))
+            return steps[index]
 
-    def _advance(self, results: list[str]) -> Any:
-        if self._solution is None:
-            self._solution = _as_iterator(self.environment.solution())
-        elif self._steps and self._steps[-1].done:
-            return Step(done=True)
-        previous = self._steps[-1] if self._steps else None
-        solution = self._solution
-        sent: Any = None
-        if previous is not None and results:
-            sent = results if len(previous.calls) > 1 else results[0]
-        if inspect.isasyncgen(solution):
-            return _advance_async(solution, sent)
-        try:
-            step = solution.send(sent) if inspect.isgenerator(solution) else next(solution)
-        except StopIteration as end:
-            return Step(say=end.value if isinstance(end.value, str) else None, done=True)
-        return _as_step(step)
+    def close_at_once(self) -> bool:
+        """Close if that takes no author code and no waiting; whether it did."""
+        if not self._lock.locked() and (self.closed or not self._cls.has("close")):
+            self._free()
+        return self.closed
 
     async def close(self) -> None:
         """Free the episode. Errors in the author's `close` are swallowed: the outcome is already known."""
         async with self._lock:
             if self.closed:
                 return
-            self.closed = True
-            if not self._cls.has("close"):
-                return
             try:
-                await self._run(self.environment.close, timeout=_CLOSE_TIMEOUT)
+                if self._cls.has("close") and hasattr(self, "environment"):
+                    await self._run(self.environment.close, timeout=_CLOSE_TIMEOUT)
             except Exception:
                 return
+            finally:
+                self._free()
+
+    def _free(self) -> None:
+        self.closed = True
+        self._solution = None
+        if hasattr(self, "environment"):  # a closed episode is remembered for its verdict, not for its state
+            vars(self.environment).clear()
 
 
-def check_reward(cls: type[Environment[Any]], value: Any) -> Reward:
-    """`value` as a `Reward` inside the declared range; anything else is the verifier's error, not a score."""
-    score: Any = value.score if isinstance(value, Reward) else value
-    if not isinstance(score, int | float) or not math.isfinite(score):
-        raise VerifierError(f"{cls.name}.verify returned {score!r:.200}, which is no score")
-    low, high = cls.reward_range
-    if not low <= score <= high:
-        raise VerifierError(f"{cls.name}.verify returned {score:g}, outside its range [{low:g}, {high:g}]")
-    if isinstance(value, Reward):
-        for part, number in value.components.items():
-            if not isinstance(number, int | float) or not math.isfinite(number):
-                raise VerifierError(f"{cls.name}.verify returned {number!r:.200} as component `{part}`")
-        return Reward(float(score), {k: float(v) for k, v in value.components.items()}, value.notes)
-    return Reward(float(score))
-
-
-def _as_iterator(solution: Any) -> Any:
-    if inspect.isgenerator(solution) or inspect.isasyncgen(solution):
-        return solution
-    if isinstance(solution, str | Call):
-        return iter([solution])
-    return iter(solution)
-
-
-def _as_step(step: Any) -> Step:
-    if isinstance(step, Call):
-        return Step(calls=[step])
-    if isinstance(step, str):
-        return Step(say=step)
-    if isinstance(step, list) and all(isinstance(c, Call) for c in step):
-        return Step(calls=step)
-    raise TypeError(f"solution() gave {step!r}: a step is a Call, a list of Calls or a str")
-
-
-async def _advance_async(solution: Any, sent: Any) -> Step:
-    try:
-        return _as_step(await solution.asend(sent))
-    except StopAsyncIteration:
-        return Step(done=True)
+def _invoke(tool: Tool, environment: Any, arguments: JSONObject) -> Any:
+    """Validation and rendering run author code too (validators, iterators): it belongs under the time limit."""
+    value = tool.invoke(environment, tool.validate(arguments))
+    return value if isinstance(value, Awaitable) else render(value)
 
 
 def _one_line(error: BaseException) -> str:
@@ -388,7 +328,8 @@ class EpisodeStore:
         self.ttl = ttl
         self._live: dict[str, Episode] = {}
         self._opening: dict[str, asyncio.Future[Episode]] = {}
-        self._by_key: OrderedDict[str, str] = OrderedDict()
+        self._by_key: dict[str, Episode] = {}
+        self._closing: set[asyncio.Future[None]] = set()
         self._finished: OrderedDict[str, Episode] = OrderedDict()
         self._remember = remember
 
@@ -401,27 +342,33 @@ class EpisodeStore:
     async def open(
         self, task: Task[Any], seed: int, *, key: str | None = None, ttl: float | None = None
     ) -> Episode:
-        """A new episode of `task`, or the one already opened under `key`."""
+        """A new episode of `task`, or the live one that was opened under `key`."""
         if key is None:
             return await self._open(task, seed, ttl)
-        pending = self._opening.get(key)
-        if pending is not None:
-            return await asyncio.shield(pending)
-        handle = self._by_key.get(key)
-        if handle is not None and handle in self._live:
-            return self._live[handle]
+        if key in self._opening:
+            episode = await asyncio.shield(self._opening[key])
+        elif key in self._by_key and not self._by_key[key].expired:
+            episode = self._by_key[key]
+            episode.expires = time.monotonic() + episode.ttl
+        else:
+            episode = await self._open_as(key, task, seed, ttl)
+        if (episode.task.id, episode.seed) != (task.id, seed):
+            raise UsageError(f"open_episode: key `{key}` belongs to an episode of another task or seed")
+        return episode
+
+    async def _open_as(self, key: str, task: Task[Any], seed: int, ttl: float | None) -> Episode:
         pending = self._opening[key] = asyncio.get_running_loop().create_future()
         try:
             episode = await self._open(task, seed, ttl)
         except BaseException as e:
-            pending.set_exception(e if isinstance(e, Exception) else EnvironmentFailure("open was cancelled"))
+            gone = EnvironmentFailure("the client that was opening the episode gave up", retryable=True)
+            pending.set_exception(e if isinstance(e, Exception) else gone)
             pending.exception()  # retrieved: nobody else may be waiting
             raise
         else:
             pending.set_result(episode)
-            self._by_key[key] = episode.handle
-            while len(self._by_key) > 2 * self.max_episodes:
-                self._by_key.popitem(last=False)
+            episode.key = key
+            self._by_key[key] = episode
             return episode
         finally:
             del self._opening[key]
@@ -432,25 +379,20 @@ class EpisodeStore:
             if len(self._live) >= self.max_episodes:
                 raise EnvironmentFailure(f"{self.max_episodes} episodes are open already", retryable=True)
         lease = self.ttl if ttl is None else min(ttl, self.ttl)
-        try:
-            episode = Episode(self.environment_type, task, seed, secrets.token_urlsafe(24), lease)
-        except (Exception, SystemExit) as e:
-            raise EnvironmentFailure(
-                f"{self.environment_type.name}() raised {_one_line(e)}", detail=traceback.format_exc()
-            ) from None
+        episode = Episode(self.environment_type, task, seed, secrets.token_urlsafe(24), lease)
         self._live[episode.handle] = episode
         try:
             await episode.open()
         except BaseException:
             self._live.pop(episode.handle, None)
-            await episode.close()
+            await self._release(episode)
             raise
         return episode
 
     def get(self, handle: str) -> Episode:
         """The live episode; `EpisodeGone` when it is unknown, closed or expired."""
         episode = self._live.get(handle)
-        if episode is None or episode.expires < time.monotonic():
+        if episode is None or episode.expired:
             raise EpisodeGone("no such episode: never opened, closed or expired")
         return episode
 
@@ -463,20 +405,32 @@ class EpisodeStore:
         episode = self._live.pop(handle, None)
         if episode is None:
             return
+        if episode.key is not None and self._by_key.get(episode.key) is episode:
+            del self._by_key[episode.key]
         self._finished[handle] = episode
         while len(self._finished) > self._remember:
             self._finished.popitem(last=False)
-        await episode.close()
+        await self._release(episode)
+
+    async def _release(self, episode: Episode) -> None:
+        """Close an episode that nobody can reach any more, to the end even if the caller is cancelled."""
+        if episode.close_at_once():
+            return
+        closing = asyncio.ensure_future(episode.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        await asyncio.shield(closing)
 
     async def collect(self) -> int:
         """Close what has outlived its lease; how many that were."""
-        now = time.monotonic()
-        expired = [e.handle for e in self._live.values() if e.expires < now]
-        for handle in expired:
-            await self.close(handle)
+        expired = [e.handle for e in self._live.values() if e.expired]
+        await asyncio.gather(*map(self.close, expired))
         return len(expired)
 
     async def close_all(self) -> None:
         """Close every episode."""
-        for handle in list(self._live):
-            await self.close(handle)
+        await asyncio.gather(*map(self.close, list(self._live)))
+        await asyncio.gather(*self._closing)
+
+
+__all__ = ["FINISHED", "Episode", "EpisodeStore", "LedgerEntry", "Step", "check_reward"]

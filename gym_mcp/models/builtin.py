@@ -84,13 +84,20 @@ class Oracle(Embedded):
     async def turn(self, request: Request) -> list[Item]:
         if self.context is None:
             raise ModelError(f"{self.spec} plays an environment's solution: it works inside a rollout only")
-        results = outputs_of(self._pending, request.input)
+        results = outputs_of(self._pending, request.input) if self._pending else _reply(request.input)
         step = await self.context.episode.reference_step(self._turns, results)
         items = [self.call(call.name, call.arguments) for call in step.calls]
         self._pending = [item["call_id"] for item in items]
         if step.say is not None or not items:
             items.insert(0, self.message(step.say or ""))
         return items
+
+
+def _reply(items: Sequence[Item]) -> list[str]:
+    """What the user said to the last message, if that is where the conversation stands."""
+    if len(items) < 2 or items[-1].get("role") != "user" or items[-2].get("role") != "assistant":
+        return []
+    return [text_of(items[-1])]
 
 
 def outputs_of(call_ids: Sequence[str], items: Sequence[Item]) -> list[str]:

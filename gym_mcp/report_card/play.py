@@ -131,7 +131,7 @@ async def perform_solution(client: EnvironmentClient, task: Task[Any], seed: int
             step = await player.episode.reference_step(index, results)
             heard = [await player.act(call) for call in step.calls]
             if step.say is not None or not step.calls:
-                await player.act(step.say or "")
+                heard.append(await player.act(step.say or ""))
             results = [text for text in heard if text is not None]
             if step.done or player.over:
                 break
