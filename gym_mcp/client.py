@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gym_mcp.episode import Step
+from gym_mcp.solution import Step
 from gym_mcp.types import Item, JSONObject, Reward, Task, ToolResult, ToolSpec, Transcript
 
 

@@ -10,8 +10,10 @@ from typing import Any, Final
 from gym_mcp.client import AgentSession, Description, EnvironmentClient, EpisodeClient, Verdict
 from gym_mcp.datasets import as_row, load_tasks
 from gym_mcp.environment import Environment
-from gym_mcp.episode import Episode, EpisodeStore, Step
+from gym_mcp.episode import Episode
 from gym_mcp.identity import environment_identity
+from gym_mcp.solution import Step
+from gym_mcp.store import EpisodeStore
 from gym_mcp.types import JSONObject, Task, ToolResult, ToolSpec, Transcript
 
 COLLECT_EVERY: Final = 30.0
@@ -91,7 +93,7 @@ class DirectEpisode(EpisodeClient):
         return Verdict(reward, await self.ledger(), self._episode.judge_usage)
 
     async def state(self) -> JSONObject:
-        return self._episode.environment.state()
+        return await self._episode.state()
 
     async def ledger(self) -> list[JSONObject]:
         return [entry.as_json() for entry in self._episode.ledger]

@@ -14,7 +14,7 @@ from mcp import Client, StdioServerParameters
 from mcp.shared.exceptions import MCPError
 
 from gym_mcp.environment import Environment
-from gym_mcp.episode import FINISHED, EpisodeStore
+from gym_mcp.episode import FINISHED
 from gym_mcp.errors import EnvironmentFailure, EpisodeGone
 from gym_mcp.http import PROTOCOL, relayed, tool_result
 from gym_mcp.remote import RemoteClient, structured, tool_specs
@@ -22,6 +22,7 @@ from gym_mcp.server.agent import agent_server
 from gym_mcp.server.operator import operator_server
 from gym_mcp.server.service import Service
 from gym_mcp.server.wire import STRUCTURED_ONLY
+from gym_mcp.store import EpisodeStore
 from gym_mcp.tools import storable
 from gym_mcp.types import JSONObject, ToolResult, ToolSpec
 

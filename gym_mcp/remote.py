@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from gym_mcp.client import AgentSession, Description, EnvironmentClient, EpisodeClient, Verdict
 from gym_mcp.datasets import as_row
-from gym_mcp.episode import Step
 from gym_mcp.server.wire import raise_failure
+from gym_mcp.solution import Step
 from gym_mcp.types import Call, JSONObject, Reward, Task, ToolResult, ToolSpec, Transcript
 
 PAGE: Final = 500

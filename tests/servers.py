@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from gym_mcp.environment import Environment
-from gym_mcp.episode import EpisodeStore
 from gym_mcp.hub import load_environment
 from gym_mcp.server.keys import read_key
 from gym_mcp.server.run import Serving, serve
 from gym_mcp.server.service import Service
+from gym_mcp.store import EpisodeStore
 
 LADDER = Path(__file__).parent / "environments" / "ladder.py"
 

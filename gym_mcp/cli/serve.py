@@ -101,9 +101,9 @@ def _check(options: dict[str, Any]) -> None:
 
 
 def _services(options: dict[str, Any]) -> list[Service]:
-    from gym_mcp.episode import EpisodeStore
     from gym_mcp.hub import load_environment
     from gym_mcp.server.service import Service
+    from gym_mcp.store import EpisodeStore
 
     settings = parse_settings(options["settings"])
     found = []

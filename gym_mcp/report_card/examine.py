@@ -11,11 +11,11 @@ from typing import Any, Final
 from gym_mcp.datasets import load_tasks
 from gym_mcp.direct import DirectClient
 from gym_mcp.environment import Environment
-from gym_mcp.episode import EpisodeStore
 from gym_mcp.errors import JudgeError, RolloutError, UsageError
 from gym_mcp.report_card import declared, robustness, sameness, scoring
 from gym_mcp.report_card.card import Check, ReportCard, fail, skip
 from gym_mcp.report_card.exam import Effort, Exam
+from gym_mcp.store import EpisodeStore
 from gym_mcp.types import Task
 
 NO_TASKS: Final = "no tasks: write tasks.jsonl, a tasks() method, or give --input FILE.jsonl"

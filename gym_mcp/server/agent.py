@@ -19,8 +19,8 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
-from gym_mcp.bounded import Runner
 from gym_mcp.episode import FINISHED, Episode
+from gym_mcp.errors import EpisodeGone
 from gym_mcp.server.service import EpisodeOf, Service
 from gym_mcp.server.wire import ENDED
 from gym_mcp.tools import Tool
@@ -181,11 +181,10 @@ def _inline_image(part: Any) -> types.ImageContent | None:
 
 async def _files(episode: Episode) -> Mapping[str, tuple[str, str | bytes | Image]]:
     """URI -> (name, content) of the files that the author shows; a plain name becomes a `gym://task/` URI."""
-    if episode.frozen or episode.closed:
-        raise MCPError(types.INVALID_PARAMS, FINISHED)
-    cls = episode.environment_type
     try:
-        found = await Runner(cls)(episode.environment.resources, timeout=cls.call_timeout)
+        found = await episode.resources()
+    except EpisodeGone:
+        raise MCPError(types.INVALID_PARAMS, FINISHED) from None
     except Exception:  # its text may hold the answer
         raise MCPError(types.INTERNAL_ERROR, "The resources could not be read.") from None
     return {name if ":" in name else f"gym://task/{quote(name)}": (name, value) for name, value in found.items()}

@@ -14,12 +14,11 @@ import orjson
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from pydantic import Field
-from pydantic_core import to_jsonable_python
 
 from gym_mcp.datasets import as_row, parse_task
 from gym_mcp.direct import describe
 from gym_mcp.episode import Episode
-from gym_mcp.errors import EnvironmentFailure, ToolError, UsageError
+from gym_mcp.errors import ToolError, UsageError
 from gym_mcp.seeds import episode_seed
 from gym_mcp.server import wire
 from gym_mcp.server.service import Service
@@ -183,12 +182,7 @@ class Operator:
     @tool(read_only=True)
     async def episode_state(self, episode: Handle) -> wire.State:
         """Show the environment's state. It may hold what an agent must not see."""
-        live = self._live(episode)
-        try:
-            return {"state": to_jsonable_python(live.environment.state())}
-        except Exception as e:
-            message = f"{self._service.name}.state raised {type(e).__name__}: {str(e)[:300]}"
-            raise EnvironmentFailure(message) from None
+        return {"state": await self._live(episode).state()}
 
     @tool(read_only=True)
     async def episode_ledger(self, episode: Handle) -> wire.Ledger:
@@ -238,7 +232,7 @@ def operator_server(service: Service, agent_url: Callable[[Context, str], str | 
         lean = bool(ctx.meta and ctx.meta.get(STRUCTURED_ONLY))
         return await _call(operator, params.name, params.arguments or {}, lean)
 
-    server: Server[Any] = Server(
+    server: Server[Any] = _OperatorServer(
         f"{cls.name} (operator)",
         version=cls.version,
         on_list_tools=list_tools,
@@ -248,6 +242,14 @@ def operator_server(service: Service, agent_url: Callable[[Context, str], str | 
     server.extensions[EXTENSION] = extension(service)
     server.middleware.clear()
     return server
+
+
+class _OperatorServer(Server[Any]):
+    """Declares its extensions to clients of 2025 too: under `experimental`, the place that their era has for them."""
+
+    def get_capabilities(self, *args: Any, **kwargs: Any) -> types.ServerCapabilities:
+        found = super().get_capabilities(*args, **kwargs)
+        return found.model_copy(update={"experimental": self.extensions})
 
 
 def extension(service: Service) -> JSONObject:

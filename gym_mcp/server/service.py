@@ -14,9 +14,10 @@ import orjson
 from gym_mcp.datasets import load_tasks
 from gym_mcp.direct import collect_forever
 from gym_mcp.environment import Environment
-from gym_mcp.episode import Episode, EpisodeStore
+from gym_mcp.episode import Episode
 from gym_mcp.errors import UsageError
 from gym_mcp.identity import json_digest
+from gym_mcp.store import EpisodeStore
 from gym_mcp.suggest import did_you_mean
 from gym_mcp.tools import Tool
 from gym_mcp.types import Task
