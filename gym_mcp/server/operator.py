@@ -245,7 +245,7 @@ def operator_server(service: Service, agent_url: Callable[[Context, str], str | 
 
 
 class _OperatorServer(Server[Any]):
-    """Declares its extensions to clients of 2025 too: under `experimental`, the place that their era has for them."""
+    """Declares its extensions to clients of 2025 too, under `experimental`: their era has no other place."""
 
     def get_capabilities(self, *args: Any, **kwargs: Any) -> types.ServerCapabilities:
         found = super().get_capabilities(*args, **kwargs)
