@@ -213,6 +213,11 @@ def load_harness(spec: str) -> tuple[str, Harness, Path]:
     return name, module, path
 
 
+def load_module(path: Path) -> ModuleType:
+    """A Python file of a hub folder, imported once."""
+    return _load(path.resolve())
+
+
 @cache
 def _load(path: Path) -> ModuleType:
     """Import a file once. Its hub root goes on `sys.path`, for the root's `verifiers`."""

@@ -21,7 +21,7 @@ KINDS = {
 }
 COLUMNS = {
     "environment": ("domain", "tools"),
-    "benchmark": ("environment",),
+    "benchmark": ("domain", "category", "repeats", "status", "needs"),
     "harness": (),
     "model": (),
     "skill": (),
@@ -58,6 +58,10 @@ def items(kind: str, *, readmes: bool = False) -> Iterator[Item]:
 
 
 def _facts(entry: hub.Entry) -> dict[str, Any]:
+    if entry.kind == "benchmark":
+        from gym_mcp.benchmarks import listed
+
+        return listed(entry)
     if entry.kind != "environment":
         return {k: v for k, v in entry.facts.items() if k not in ("name", "kind", "description")}
     facts = {k: entry.facts[k] for k in ENVIRONMENT_FACTS if k in entry.facts}
@@ -66,6 +70,10 @@ def _facts(entry: hub.Entry) -> dict[str, Any]:
 
 def _cell(value: Any) -> str:
     return str(len(value) or "") if isinstance(value, list) else str(value)
+
+
+def _benchmark_cell(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @click.command("list")
@@ -90,8 +98,9 @@ def list_command(kind: str, as_json: bool) -> None:
         click.echo(f"no {kind} on the hubs (`gym-mcp --hub DIR list {kind}` adds one)", err=True)
     else:
         columns = COLUMNS[KINDS[kind]]
+        cell = _benchmark_cell if kind == "benchmarks" else _cell
         rows = [
-            (item.name, *(_cell(item.facts.get(c, "")) for c in columns), item.summary)  # one row an item
+            (item.name, *(cell(item.facts.get(c, "")) for c in columns), item.summary)  # one row an item
             for item in found
         ]
         click.echo(table(("NAME", *(c.upper() for c in columns), "SUMMARY"), rows, limit=width()))

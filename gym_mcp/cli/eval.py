@@ -22,6 +22,7 @@ INTERRUPTED, DISK = 130, 3
 
 VERBS = {
     "run": Verb("gym_mcp.cli.eval:run", "Run a model on an environment's tasks and score it."),
+    "prepare": Verb("gym_mcp.cli.prepare:prepare_command", "Fetch a benchmark's dataset."),
     "resume": Verb("gym_mcp.cli.eval:resume_command", "Run what a run directory still lacks."),
     "score": Verb("gym_mcp.cli.score:score", "Score recorded replies without any model."),
     "show": Verb("gym_mcp.cli.eval:show", "Print the table of a run directory."),
@@ -37,6 +38,7 @@ Examples:
   gym-mcp eval run -e workplace_assistant -m builtin/noisy-oracle --repeats 4
   gym-mcp eval run -e my_env.py -m openai/gpt-5-mini --input tasks.jsonl --limit 50
   gym-mcp eval run -e mcqa -m openai-chat/qwen3 --base-url http://127.0.0.1:8000/v1
+  gym-mcp eval run -b gsm8k --split smoke -m openai/gpt-5-mini
   gym-mcp eval run -e http://127.0.0.1:8765/counter -m openai/gpt-5-mini
   gym-mcp eval run --config experiment.yaml --set limits.turns=20
 
@@ -48,6 +50,8 @@ up), and `gym-mcp eval resume RUN_DIR` goes on from there. Exit codes: 0 every r
 usage, 3 the disk gave out, 130 interrupted.""",
 )
 @click.option("-e", "--environment", help="A name, a FILE.py, or the URL of a served environment.")
+@click.option("-b", "--benchmark", help="A benchmark instead: its environment, tasks, repeats and sampling.")
+@click.option("--split", help="Of the benchmark; `smoke` needs no download.  [default: its first]")
 @click.option("-m", "--model", help="A model spec: openai/NAME, openai-chat/NAME, builtin/oracle, replay/RUN_DIR.")
 @click.option("-H", "--harness", help="What turns the model into an agent.  [default: simple]")
 @click.option("--base-url", help="The model endpoint, e.g. http://127.0.0.1:8000/v1.")
@@ -93,6 +97,8 @@ def run(
     from gym_mcp.errors import UsageError
 
     settings = merged(parse_overrides(overrides), _settings(flags))
+    if flags.get("benchmark") and flags.get("environment"):
+        raise UsageError("-b and -e: a benchmark names its own environment; give one of the two")
     configs = [make_config(settings, "eval run")] if config is None else load_experiment(config, settings)
     if out is not None and len(configs) > 1:
         raise UsageError(f"--out {out}: the experiment has {len(configs)} runs; each gets a directory under runs/")

@@ -37,6 +37,8 @@ class RunConfig(BaseModel):
     environment: str
     model: str
     harness: str = "simple"
+    benchmark: str | None = None
+    split: str | None = None
     base_url: str | None = None
     input: Path | None = None
     limit: int | None = Field(default=None, ge=1)
@@ -90,6 +92,7 @@ def make_config(values: Mapping[str, Any], where: str = "configuration") -> RunC
     for key in values:
         if key not in RunConfig.model_fields:
             raise UsageError(f"{where}: no setting `{key}`{did_you_mean(key, RunConfig.model_fields)}")
+    values = with_benchmark(values, where)
     for key, how in (("environment", "-e NAME"), ("model", "-m SPEC, e.g. -m builtin/noisy-oracle")):
         if not values.get(key):
             raise UsageError(f"{where}: no {key}: give {how} (`gym-mcp list {key}s`)")
@@ -99,6 +102,21 @@ def make_config(values: Mapping[str, Any], where: str = "configuration") -> RunC
         raise UsageError(f"{where}: {explain(e)}") from None
 
 
+def with_benchmark(values: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """`values` over the settings that their benchmark stands for. A resumed run's hold them already."""
+    if not values.get("benchmark"):
+        if values.get("split"):
+            raise UsageError(f"{where}: a split belongs to a benchmark: give -b NAME")
+        return values
+    if values.get("environment"):
+        return values
+    if values.get("input"):
+        raise UsageError(f"{where}: a benchmark has its own tasks: leave out --input, or -b and give -e")
+    from gym_mcp.benchmarks import settings_of
+
+    return merged(settings_of(values["benchmark"], values.get("split")), values)
+
+
 def load_experiment(path: Path, overrides: Mapping[str, Any]) -> list[RunConfig]:
     """The runs of a YAML or TOML file. `overrides` (flags, `--set`) win over it."""
     values = merged(_read(path), overrides)
@@ -106,6 +124,7 @@ def load_experiment(path: Path, overrides: Mapping[str, Any]) -> list[RunConfig]
     for noun, plural in zip(_NOUNS, _PLURALS, strict=True):
         if noun in values and (noun in overrides or plural not in grid):  # a flag narrows the grid to one
             grid[plural] = [values.pop(noun)]
+    _add_benchmarks(grid, values)
     for plural in _PLURALS[:2]:
         if plural not in grid:
             raise UsageError(f"{path}: no `{plural}`, and no flag that gives one")
@@ -114,6 +133,23 @@ def load_experiment(path: Path, overrides: Mapping[str, Any]) -> list[RunConfig]
     except ValidationError as e:
         raise UsageError(f"{path}: {explain(e)}") from None
     return experiment.runs(values, overrides)
+
+
+def _add_benchmarks(grid: dict[str, Any], values: dict[str, Any]) -> None:
+    """`benchmarks: [NAME, ...]` of an experiment as environments with settings; the file's own settings win."""
+    names = values.pop("benchmarks", [])
+    if values.get("benchmark"):  # a flag narrows the grid to one
+        names = [values.pop("benchmark")]
+        grid.pop("environments", None)
+    if not names:
+        return
+    from gym_mcp.benchmarks import settings_of
+
+    split = values.pop("split", None)
+    for name in names:
+        settings = settings_of(name, split)
+        own = {k: v for k, v in settings.items() if k != "environment" and k not in values}
+        grid.setdefault("environments", []).append({"name": settings["environment"], **own})
 
 
 def _read(path: Path) -> dict[str, Any]:

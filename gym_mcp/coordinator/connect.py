@@ -141,6 +141,7 @@ def identity(config: RunConfig, parts: Parts, tasks_digest: str) -> dict[str, An
     return {
         **parts.description.identity,
         "environment_name": parts.description.name,
+        "benchmark": f"{config.benchmark}/{config.split}" if config.split else config.benchmark,
         "tasks": tasks_digest,
         "harness": f"{parts.harness_name}:{_harness_digest(parts.harness_path)}",
         "harness_options": json_digest(config.harness_options),

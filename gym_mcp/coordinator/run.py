@@ -43,7 +43,7 @@ async def start(
     """Run `config` in a new directory, or go on in `out` when it holds this very run."""
     parts = await connect(config)
     try:
-        directory = RunDirectory.new(out, _slug(f"{parts.description.name}-{config.model}"))
+        directory = RunDirectory.new(out, _slug(f"{config.benchmark or parts.description.name}-{config.model}"))
         directory.lock()
         try:
             if directory.exists():
