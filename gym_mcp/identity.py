@@ -60,7 +60,7 @@ def environment_identity(cls: type[Environment[Any]]) -> dict[str, str]:
     verifier: list[bytes] = []
     for module in _modules(cls):
         rest, verify = _split(inspect.getsource(module))
-        environment += [module.__name__.rsplit(".", 1)[-1].encode(), rest]
+        environment += [Path(inspect.getfile(module)).stem.encode(), rest]
         verifier.append(verify)
         verifier += [m.encode() + _code(inspect.getsource(sys.modules[m])) for m in _verifier_modules(module)]
     environment.append(str((cls.version, cls.reward_range, cls.higher_is_better)).encode())

@@ -26,6 +26,8 @@ async def reverify(client: EnvironmentClient, task: Task[Any], row: JSONObject) 
         replay = Replay(episode.agent, row["ledger"])
         items = row["response"]["output"]
         await replay.play(items)
+        if row["response"]["stop"] == "completed":
+            await replay.last_word()
         verdict = await episode.verify(Transcript(items, row["response"]["stop"]))
         return Replayed(verdict.reward, replay.divergences)
     finally:
@@ -44,20 +46,32 @@ class Replay:
         self._session = session
         self._ledger = ledger
         self._next = 0
+        self._said: list[str] = []
 
     async def play(self, items: list[Item]) -> None:
-        said = ""
         for item in items:
-            if item.get("type") == "function_call":
+            kind = item.get("type", "message")
+            if kind == "function_call":
                 await self._call(item)
+            elif kind == "function_call_output":
+                self._said = []
             elif item.get("role") == "assistant":
-                said = text_of(item)
+                self._said.append(text_of(item))
             elif item.get("role") == "user":
-                reply = await self._session.reply(said)
-                if reply != text_of(item):
-                    self.divergences.append(f"reply: {reply!r:.100}, recorded {text_of(item)!r:.100}")
+                await self._hear(text_of(item))
         while self._ledger is not None and self._next < len(self._ledger):
             await self._step(self._ledger[self._next])
+
+    async def last_word(self) -> None:
+        """Tell a user what they heard last, and answered with nothing."""
+        if self._said and self._session.multi_turn:
+            await self._hear(None)
+
+    async def _hear(self, recorded: str | None) -> None:
+        reply = await self._session.reply("".join(self._said))
+        self._said = []
+        if reply != recorded:
+            self.divergences.append(f"reply: {reply!r:.100}, recorded {recorded!r:.100}")
 
     async def _call(self, item: Item) -> None:
         """Make a call of the transcript. Malformed ones never reached the environment, and are in no ledger."""

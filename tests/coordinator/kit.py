@@ -74,7 +74,8 @@ async def one(
     """The terminal row of one rollout of the poisoned environment."""
     name, loaded, _ = hub.load_harness(str(harness))
     played = make_model(model) if isinstance(model, str) else model
-    async with DirectClient(cls or poisoned()) as client:
+    client = DirectClient(cls or poisoned())
+    async with client:
         arm = Arm("run", 0, "poisoned", client, played, name, loaded, limits or Limits(seconds=20), attempts)
         task: Task[Any] = Task("t", [{"role": "user", "content": "Go."}], data or {})
         found = [] if waits is None else waits
