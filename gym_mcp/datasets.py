@@ -104,7 +104,7 @@ def parse_task(cls: type[Environment[Any]], row: JSONObject, where: str) -> Task
             prompt = _items(params.get("input"), "responses_create_params.input")
             sampling = {k: v for k, v in params.items() if k not in _NOT_PARAMS and v is not None}
             tools = _tool_names(params.get("tools"), cls)
-            data = _flat_data(row)
+            data = _with_tools(_flat_data(row), params.get("tools"), cls)
         elif params is not None:
             raise _Unfit("responses_create_params: an object is expected")
         else:
@@ -112,6 +112,7 @@ def parse_task(cls: type[Environment[Any]], row: JSONObject, where: str) -> Task
             sampling = row.get("params") or {}
             tools = _tool_names(row.get("tools"), cls)
             data = row["data"] if "data" in row else {k: v for k, v in row.items() if k not in _OWN_FIELDS}
+            data = _with_tools(data, row.get("tools"), cls)
         if not isinstance(sampling, dict):
             raise _Unfit("params: an object is expected")
         if not prompt:
@@ -163,6 +164,13 @@ def _flat_data(row: JSONObject) -> JSONObject:
     if not isinstance(nested, dict):
         raise _Unfit("verifier_metadata: an object is expected")
     return {**nested, **top}
+
+
+def _with_tools(data: Any, tools: Any, cls: type[Environment[Any]]) -> Any:
+    """`data` with the row's tools, for an environment that makes its tools from data (`tools_for`)."""
+    if tools and isinstance(data, dict) and cls.has("tools_for"):
+        return {"tools": tools, **data}
+    return data
 
 
 def as_row(task: Task[Any]) -> JSONObject:

@@ -102,6 +102,7 @@ class Tool:
     is_async: bool
     arguments_model: type[BaseModel] | None = None
     return_type: Any = None
+    validated: bool = True
 
     @property
     def name(self) -> str:
@@ -137,11 +138,14 @@ class Tool:
         handler: Callable[[Any, dict[str, Any]], Any],
         *,
         read_only: bool = False,
+        validated: bool = True,
     ) -> Tool:
-        """A tool that comes from data: `handler(environment, arguments)` runs after JSON-schema validation."""
-        return cls(
-            ToolSpec(name, description, input_schema, read_only), handler, inspect.iscoroutinefunction(handler)
-        )
+        """A tool that comes from data: `handler(environment, arguments)` runs after JSON-schema validation.
+
+        With `validated=False` it gets whatever the model sent: for calls that are graded and not carried out.
+        """
+        spec = ToolSpec(name, description, input_schema, read_only)
+        return cls(spec, handler, inspect.iscoroutinefunction(handler), validated=validated)
 
     @cached_property
     def output_schema(self) -> JSONObject | None:
@@ -161,6 +165,8 @@ class Tool:
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Strictly validated keyword arguments; `InvalidArguments`, for the model to read, if they do not fit."""
+        if not self.validated:
+            return dict(arguments)
         if self.arguments_model is None:
             error = next(iter(self._schema_validator.iter_errors(arguments)), None)
             if error is not None:

@@ -152,7 +152,7 @@ async def _golds(exam: Exam, task: Task[Any]) -> list[tuple[str, str]]:
         if said and await _counts(exam, trace):
             golds.append(("the solution's answer", said))
     prompt = "\n".join(text_of(item) for item in task.prompt)
-    names = set(exam.cls.tools())
+    names = {*exam.cls.tools(), *(tool["name"] for tool in (await exam.trace(task)).tools)}
     return [(w, t) for w, t in golds if len(t) > _SHORT and t not in prompt and t not in names]
 
 
