@@ -7,6 +7,7 @@ sampling, and the verifier's fields stand at top level or in `verifier_metadata`
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -67,19 +68,25 @@ def load_tasks(cls: type[Environment[Any]], source: Path | None = None) -> Itera
     else:
         rows = ((f"{cls.name}.tasks()[{i}]", row) for i, row in enumerate(cls.tasks()))
     seen: set[int] = set()
+    copies: Counter[int] = Counter()
     for where, row in rows:
         task = row if isinstance(row, Task) else parse_task(cls, row, where)
-        key = hash(task.id)
-        copies = 1
-        while key in seen:
+        if hash(task.id) in seen:
             if not isinstance(row, Task) and explicit_id(row) is not None:
                 raise UsageError(f"{where}: task id `{task.id}` is used twice; ids must be unique")
-            copies += 1
-            base = task.id.rsplit("-", 1)[0] if copies > 2 else task.id
-            task = replace(task, id=f"{base}-{copies}")
-            key = hash(task.id)
-        seen.add(key)
+            task = _numbered(task, seen, copies)
+        seen.add(hash(task.id))
         yield task
+
+
+def _numbered(task: Task[Any], seen: set[int], copies: Counter[int]) -> Task[Any]:
+    """A further task of the same id under `ID-2`, `ID-3`, ..."""
+    key = hash(task.id)
+    while True:
+        copies[key] += 1
+        name = f"{task.id}-{copies[key] + 1}"
+        if hash(name) not in seen:
+            return replace(task, id=name)
 
 
 def explicit_id(row: Mapping[str, Any]) -> str | None:
@@ -148,7 +155,7 @@ def _tool_names(value: Any, cls: type[Environment[Any]]) -> tuple[str, ...] | No
         return None
     if not isinstance(value, list):
         raise _Unfit("tools: a list is expected")
-    names = tuple(t.get("name", "") if isinstance(t, dict) else str(t) for t in value)
+    names = tuple(str(t.get("name", "") if isinstance(t, dict) else t) for t in value)
     missing = [n for n in names if n not in cls.tools()]
     if missing:
         raise _Unfit(f"tools: environment {cls.name} has no tool `{missing[0]}`")
