@@ -8,6 +8,7 @@ no proxies.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ MAX_ANSWER: Final = 256 * 1024 * 1024
 _MAX_HEAD: Final = 64 * 1024
 _IDLE: Final = 4.0
 """Seconds that an idle connection is used again for; common servers hang up after 5. `Keep-Alive` may say more."""
+_HEX: Final = re.compile(rb"[0-9a-fA-F]{1,15}")
 _BROKEN: Final = "the answer is not HTTP/1.1"
 
 
@@ -253,7 +255,10 @@ def _unchunk(data: bytearray) -> bytes | None:
         end = data.find(b"\r\n", at)
         if end < 0:
             return None
-        size = int(data[at:end].split(b";", 1)[0], 16)
+        digits = bytes(data[at:end]).partition(b";")[0].strip()
+        if not _HEX.fullmatch(digits):
+            raise ValueError(_BROKEN)
+        size = int(digits, 16)
         if size == 0:
             return b"".join(parts)
         parts.append(bytes(data[end + 2 : end + 2 + size]))

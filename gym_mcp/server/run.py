@@ -84,27 +84,29 @@ async def serve(
     Port 0 takes a free one. With `operator_port` the operator plane has a listener of its own and the first
     one serves agents alone. `ready` is told the addresses once requests are answered.
     """
-    agent_socket = _listen(host, port)
-    sockets = [agent_socket]
+    places = [(host, port)]
     if operator_port is not None:
-        sockets.append(_listen(operator_host or host, operator_port))
-    addresses = [_origin(s, h) for s, h in zip(sockets, (host, operator_host or host), strict=False)]
-    file = key_file or default_key_file(sockets[-1].getsockname()[1])
-    ours = not file.exists()
-    key, file_used = server_key(file)
-    hosts = [*allow_hosts, *(h for h in (host, operator_host) if h and not _is_wildcard(h))]
-    apps = _apps(services, key, addresses, hosts, host)
-    try:
-        async with AsyncExitStack() as stack:
-            for app in apps:
-                await stack.enter_async_context(app.running())
-            serving = Serving(_endpoints(services, addresses), file_used)
-            await _run(apps, sockets, stop, lambda: ready(serving) if ready else None)
-    finally:
-        for s in sockets:
-            s.close()
-        if ours and file_used is not None and key_file is None:
-            file_used.unlink(missing_ok=True)
+        places.append((operator_host or host, operator_port))
+    async with AsyncExitStack() as stack:
+        sockets = [stack.enter_context(contextlib.closing(_listen(*place))) for place in places]
+        addresses = [_origin(s, h) for s, (h, _) in zip(sockets, places, strict=True)]
+        key, file_used = _key(stack, key_file, sockets[-1].getsockname()[1])
+        hosts = [*allow_hosts, *(h for h, _ in places if not _is_wildcard(h))]
+        apps = _apps(services, key, addresses, hosts, host)
+        for app in apps:
+            await stack.enter_async_context(app.running())
+        serving = Serving(_endpoints(services, addresses), file_used)
+        await _run(apps, sockets, stop, lambda: ready(serving) if ready else None)
+
+
+def _key(stack: AsyncExitStack, file: Path | None, port: int) -> tuple[str, Path | None]:
+    """The operator key and its file. One that was made for this run alone goes with it."""
+    default = default_key_file(port)
+    made = file is None and not default.exists()
+    key, used = server_key(file or default)
+    if made and used is not None:
+        stack.callback(used.unlink, missing_ok=True)
+    return key, used
 
 
 def _apps(services: Sequence[Service], key: str, addresses: list[str], hosts: list[str], host: str) -> list[App]:
