@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeAlias, get_args, get_origin
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -59,7 +59,9 @@ class Environment(Generic[Row]):
     """The option that `NAME:VALUE` sets where an environment is named."""
     Options: ClassVar[type[Options]] = Options
     row_type: ClassVar[Any] = None
-    """The row model of `Environment[RowModel]`; None when `task.data` stays a dict."""
+    """The row type of `Environment[RowType]` (a pydantic model, dataclass or TypedDict); None when `task.data`
+    stays a dict."""
+    _gym_row: ClassVar[Any] = Any
     options: Any = Options()
     judge: ClassVar[Judge] = Judge()
     """A model for `verify` to ask (`--judge SPEC`): `await self.judge.ask(prompt)`."""
@@ -73,11 +75,17 @@ class Environment(Generic[Row]):
         super().__init_subclass__(**kwargs)
         cls.named = "name" in cls.__dict__
         if not cls.named:
-            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
-        for base in getattr(cls, "__orig_bases__", ()):
-            origin, args = get_origin(base), get_args(base)
-            if isinstance(origin, type) and issubclass(origin, Environment) and args:
-                cls.row_type = None if args[0] in (Any, dict) or get_origin(args[0]) is dict else args[0]
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            origin = get_origin(base)
+            if isinstance(origin, type) and issubclass(origin, Environment) and "row_type" not in cls.__dict__:
+                cls._gym_row = _row_of(origin, get_args(base))
+                plain = (
+                    cls._gym_row in (Any, dict)
+                    or get_origin(cls._gym_row) is dict
+                    or isinstance(cls._gym_row, TypeVar)
+                )
+                cls.row_type = None if plain else cls._gym_row
         if "Options" in cls.__dict__:
             try:
                 cls.options = cls.Options()
@@ -103,7 +111,8 @@ class Environment(Generic[Row]):
         """A reference solution: steps returned as a list or yielded one by one.
 
         A step is a `Call` (a generator receives its result's text), a list of calls made in parallel (it
-        receives their texts), or a `str`: what the agent says. The last `str` is the final answer.
+        receives their texts), or a `str`: what the agent says (it receives the user's reply, if there is one).
+        The last `str` is the final answer.
         """
         raise NotImplementedError(f"{type(self).__name__}.solution")
 
@@ -120,16 +129,26 @@ class Environment(Generic[Row]):
         return None
 
     def snapshot(self) -> Any:
-        """A copy of the episode's state, good for `restore`."""
-        return copy.deepcopy({k: v for k, v in self.__dict__.items() if k != "task"})
+        """A copy of the episode's state, good for `restore`: all attributes, random numbers included.
+
+        Raises `TypeError` for what cannot be copied (open files, generators, connections): such an environment
+        writes both methods itself.
+        """
+        return self._gym_copy({k: v for k, v in self.__dict__.items() if k != "task"})
 
     def restore(self, snapshot: Any) -> None:
         """Go back to a snapshot of this episode."""
-        kept = self.__dict__.get("task")
+        state = self._gym_copy(snapshot)
+        if "task" in self.__dict__:
+            state["task"] = self.task
         self.__dict__.clear()
-        self.__dict__.update(copy.deepcopy(snapshot))
-        if kept is not None:
-            self.task = kept
+        self.__dict__.update(state)
+
+    def _gym_copy(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        shared = {id(self): self}  # bound methods among the attributes stay bound to this instance
+        if "task" in self.__dict__:
+            shared[id(self.task)] = self.task  # type: ignore[assignment]
+        return {k: copy.deepcopy(v, shared) for k, v in state.items()}
 
     def state(self) -> JSONObject:
         """What the operator is shown of the state; public attributes that are JSON, by default."""
@@ -160,10 +179,10 @@ class Environment(Generic[Row]):
     @classmethod
     def tools(cls) -> dict[str, Tool]:
         """All declared tools by name, built once per class."""
-        cached = cls.__dict__.get("_tools")
+        cached = cls.__dict__.get("_gym_tools")
         if cached is None:
             cached = tools_of(cls)
-            cls._tools = cached  # type: ignore[attr-defined]
+            cls._gym_tools = cached  # type: ignore[attr-defined]
         return dict(cached)
 
     @classmethod
@@ -175,7 +194,7 @@ class Environment(Generic[Row]):
     @classmethod
     def has(cls, method: str) -> bool:
         """Whether the author wrote an optional method (`solution`, `reply`, ...)."""
-        return getattr(cls, method) is not getattr(Environment, method)
+        return inspect.getattr_static(cls, method) is not inspect.getattr_static(Environment, method)
 
     @classmethod
     def interaction(cls) -> str:
@@ -212,10 +231,10 @@ class Environment(Generic[Row]):
         """`data` as the declared row type; pydantic's `ValidationError` when it does not fit."""
         if cls.row_type is None:
             return data
-        adapter = cls.__dict__.get("_row_adapter")
+        adapter = cls.__dict__.get("_gym_row_adapter")
         if adapter is None:
             adapter = TypeAdapter(cls.row_type)
-            cls._row_adapter = adapter  # type: ignore[attr-defined]
+            cls._gym_row_adapter = adapter  # type: ignore[attr-defined]
         return adapter.validate_python(data)
 
 
@@ -233,10 +252,18 @@ def bundled_tasks(cls: type[Environment[Any]]) -> Path | None:
     return None
 
 
+def _row_of(base: type[Environment[Any]], arguments: tuple[Any, ...]) -> Any:
+    """The row type of `base[arguments]`: what stands for the parameter that `base` hands on as its own row."""
+    if base is Environment:
+        return arguments[0]
+    parameters = getattr(base, "__parameters__", ())
+    return dict(zip(parameters, arguments, strict=False)).get(base._gym_row, base._gym_row)
+
+
 def _is_json(value: Any) -> bool:
     try:
         json.dumps(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return False
     return True
 
