@@ -67,11 +67,9 @@ def _function(tool: Mapping[str, Any]) -> Item:
 def _input(row: JSONObject, index: int, tools: list[Item], agent: JSONObject) -> JSONObject:
     """A task row as NeMo Gym's: prompt, sampling and tools inside, the verifier's fields at top level."""
     allowed = row.get("tools")
-    params = {
-        "input": row["prompt"],
-        **row.get("params", {}),
-        "tools": [t for t in tools if allowed is None or t["name"] in allowed],
-    }
+    if allowed is not None:
+        tools = [t for name in allowed for t in tools if t["name"] == name]
+    params = {"input": row["prompt"], **row.get("params", {}), "tools": tools}
     data = row["data"] if isinstance(row["data"], dict) else {"data": row["data"]}
     return {**data, "responses_create_params": params, "agent_ref": agent, "_ng_task_index": index}
 
@@ -121,7 +119,7 @@ def _response(row: JSONObject, params: JSONObject) -> JSONObject:
         "tools": params["tools"],
         "usage": {
             "input_tokens": usage["input_tokens"],
-            "input_tokens_details": {"cached_tokens": usage["cached_tokens"]},
+            "input_tokens_details": {"cached_tokens": usage["cached_tokens"], "cache_write_tokens": 0},
             "output_tokens": usage["output_tokens"],
             "output_tokens_details": {"reasoning_tokens": usage["reasoning_tokens"]},
             "total_tokens": usage["input_tokens"] + usage["output_tokens"],
@@ -131,7 +129,8 @@ def _response(row: JSONObject, params: JSONObject) -> JSONObject:
 
 def _with_id(item: Item, index: int) -> Item:
     prefix = {"message": "msg", "function_call": "fc", "reasoning": "rs"}.get(item.get("type", "message"))
-    return item if prefix is None or item.get("id") else {**item, "id": f"{prefix}_{index}"}
+    from_outside = prefix == "msg" and item.get("role") != "assistant"
+    return item if prefix is None or from_outside or item.get("id") else {**item, "id": f"{prefix}_{index}"}
 
 
 def _aggregate(agent: JSONObject, rows: list[JSONObject], tasks: int, repeats: int) -> JSONObject:
