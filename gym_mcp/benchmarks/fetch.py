@@ -21,7 +21,6 @@ from gym_mcp.errors import GymError
 Progress = Callable[[str, int, int | None], None]
 """Called with a file's name, the bytes that are there, and how many there will be (None when unknown)."""
 HUB: Final = "https://huggingface.co"
-_CHUNK: Final = 1 << 20
 _ABSENT: Final = {"RepoNotFound": "dataset", "RevisionNotFound": "revision"}
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -148,7 +147,7 @@ class Fetcher:
         total = done + int(length) if length.isdigit() else None
         with part.open("ab" if done else "wb") as file:
             self.progress(name, done, total)
-            for chunk in response.iter_raw(_CHUNK):
+            for chunk in response.iter_raw():  # as it comes: fixed sizes would lose the last part of a broken one
                 file.write(chunk)
                 done += len(chunk)
                 self.progress(name, done, total)
