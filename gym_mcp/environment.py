@@ -9,7 +9,7 @@ import random
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, get_args, get_origin
 
@@ -194,7 +194,7 @@ class Environment(Generic[Row]):
     @classmethod
     def has(cls, method: str) -> bool:
         """Whether the author wrote an optional method (`solution`, `reply`, ...)."""
-        return inspect.getattr_static(cls, method) is not inspect.getattr_static(Environment, method)
+        return _overrides(cls, method)
 
     @classmethod
     def interaction(cls) -> str:
@@ -236,6 +236,11 @@ class Environment(Generic[Row]):
             adapter = TypeAdapter(cls.row_type)
             cls._gym_row_adapter = adapter  # type: ignore[attr-defined]
         return adapter.validate_python(data)
+
+
+@cache
+def _overrides(cls: type[Environment[Any]], method: str) -> bool:
+    return inspect.getattr_static(cls, method) is not inspect.getattr_static(Environment, method)
 
 
 def bundled_tasks(cls: type[Environment[Any]]) -> Path | None:

@@ -22,6 +22,7 @@ from gym_mcp.types import Image, JSONObject, ToolResult, ToolSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARK = "__gym_tool__"
+_to_json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would build an encoder for each result
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +312,6 @@ def render(value: Any) -> ToolResult:
         texts = [render(part).text for part in value if not isinstance(part, Image)]
         return ToolResult("\n".join(texts), images=tuple(p for p in value if isinstance(p, Image)))
     try:
-        return ToolResult(json.dumps(value, ensure_ascii=False))
+        return ToolResult(_to_json(value))
     except TypeError:
-        return ToolResult(json.dumps(to_jsonable_python(value), ensure_ascii=False))
+        return ToolResult(_to_json(to_jsonable_python(value)))
