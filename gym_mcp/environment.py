@@ -239,7 +239,7 @@ class Environment(Generic[Row]):
 
 
 @cache
-def _overrides(cls: type[Environment[Any]], method: str) -> bool:
+def _overrides(cls: Any, method: str) -> bool:
     return inspect.getattr_static(cls, method) is not inspect.getattr_static(Environment, method)
 
 
