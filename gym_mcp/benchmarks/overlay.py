@@ -62,7 +62,7 @@ def listed(entry: hub.Entry) -> JSONObject:
     `unreadable`.
     """
     facts = dict(entry.facts)
-    splits = facts.get("splits") or {}
+    splits = facts["splits"] if isinstance(facts.get("splits"), dict) else {}
     known: JSONObject = {key: facts[key] for key in _LISTED if key in facts}
     status = _status(entry, str(facts.get("environment", "")), list(splits))
     return {"repeats": 1, **known, "splits": [*splits, SMOKE], "status": status, "needs": facts.get("needs") or []}

@@ -137,7 +137,7 @@ def score(item: Item, words: list[str]) -> int:
     facts = item.facts
     fields = (
         (8, item.name.replace("_", " ") + " " + item.name),
-        (4, " ".join(map(str, (facts.get("domain", ""), *facts.get("tags", ()))))),
+        (4, " ".join(map(str, (facts.get("domain", ""), facts.get("category", ""), *facts.get("tags", ()))))),
         (3, item.summary),
         (2, " ".join(map(str, facts.get("tools", ())))),
         (1, item.readme),

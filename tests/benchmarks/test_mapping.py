@@ -57,7 +57,7 @@ def test_values(spec: Any, expected: Any) -> None:
 
 
 def test_every_step_is_tested_above() -> None:
-    source = test_values.pytestmark[0].args[1]  # type: ignore[attr-defined]
+    source = test_values.pytestmark[0].args[1]
     used = {name for spec, _ in source if isinstance(spec, dict) for s in spec.get("do", []) for name in _names(s)}
     assert used == set(STEPS)
 

@@ -99,6 +99,9 @@ def test_a_broken_file_hides_no_other_and_says_so(hub: Path, capsys: pytest.Capt
         "summary": "Ducks, frozen.",
         "environment": "pond",
         "repeats": 3,
+        "splits": ["smoke"],
+        "status": "generated",
+        "needs": [],
     }
 
 
