@@ -48,7 +48,7 @@ def extract_choice(
     counts too. Never raises on any text; invalid `patterns` raise `re.error`.
     """
     for pattern in patterns:
-        letter = _by_pattern(text, pattern, options)
+        letter = by_pattern(text, pattern, options)
         if letter is not None:
             return Choice(letter, f"{letter} by output_regex")
     if mode in ("strict_single_letter_boxed", "lenient_boxed"):
@@ -96,7 +96,11 @@ def _named(text: str, options: Mapping[str, str]) -> str | None:
     return letters[0] if len(letters) == 1 else None
 
 
-def _by_pattern(text: str, pattern: str, options: Mapping[str, str]) -> str | None:
+def by_pattern(text: str, pattern: str, options: Mapping[str, str]) -> str | None:
+    """The letter that the last match of `pattern` states, case folded, or the one whose option text it is.
+
+    A single letter is believed even if no option has it. Raises `re.error` for an invalid pattern.
+    """
     last = None
     for last in re.finditer(pattern, text, re.IGNORECASE):  # noqa: B007 - the last one is wanted
         pass
