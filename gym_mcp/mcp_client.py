@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from mcp import Client, StdioServerParameters
 from mcp.shared.exceptions import MCPError
+from mcp_types import CONNECTION_CLOSED
 
 from gym_mcp.environment import Environment
 from gym_mcp.episode import FINISHED
@@ -51,34 +52,37 @@ class SDKClient(RemoteClient):
 
     async def operate(self, tool: str, arguments: JSONObject, *, repeatable: bool = False) -> JSONObject:
         operator = await self._start()
-        return structured(await _call(operator, tool, storable(arguments), meta={STRUCTURED_ONLY: True}))
+        try:
+            return structured(await _call(operator, tool, storable(arguments), meta={STRUCTURED_ONLY: True}))
+        except _Lost:
+            if self._operator is operator:  # the next call starts a new server; what this one held is gone
+                await self.aclose()
+            raise
 
     async def _start(self) -> Client:
         async with self._starting:
             if self._operator is None:
                 ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
-                self._owner = asyncio.create_task(self._own(ready))
+                self._stop = asyncio.Event()
+                self._owner = asyncio.create_task(self._own(ready, self._stop))
                 self._operator = await ready
             return self._operator
 
-    async def _own(self, ready: asyncio.Future[Client]) -> None:
+    async def _own(self, ready: asyncio.Future[Client], stop: asyncio.Event) -> None:
         try:
             async with self._connect() as client:
                 ready.set_result(client)
-                await self._stop.wait()
+                await stop.wait()
         except Exception as e:
             if not ready.done():
                 message = f"the environment's server did not start: {type(_first(e)).__name__}: {_first(e)}"
                 ready.set_exception(EnvironmentFailure(message))
-        finally:
-            self._operator = None  # a server that died is started anew for the next episode
 
     async def aclose(self) -> None:
+        owner, self._owner, self._operator = self._owner, None, None
         self._stop.set()
-        if self._owner is not None:
-            await self._owner
-        self._owner = None
-        self._stop = asyncio.Event()
+        if owner is not None:
+            await owner
 
 
 class MemoryClient(SDKClient):
@@ -154,13 +158,19 @@ class StdioClient(SDKClient):
             return ToolResult(FINISHED, is_error=True, ended=True)
 
 
+class _Lost(EnvironmentFailure):
+    """The connection is of no use any more."""
+
+
 async def _call(client: Client, name: str, arguments: JSONObject, meta: Any = None) -> JSONObject:
     try:
         result = await client.call_tool(name, arguments, read_timeout_seconds=_READ_TIMEOUT, meta=meta)
     except MCPError as e:
-        raise EnvironmentFailure(f"the server refused the request: {e}", retryable=True) from None
+        if e.code == CONNECTION_CLOSED:
+            raise _Lost("the environment's server closed the connection", retryable=True) from None
+        raise EnvironmentFailure(f"the server refused the request: {e}") from None
     except Exception as e:
-        raise EnvironmentFailure(f"the connection was lost: {type(e).__name__}: {e}", retryable=True) from None
+        raise _Lost(f"the connection was lost: {type(e).__name__}: {e}", retryable=True) from None
     dumped: JSONObject = result.model_dump(by_alias=True, exclude_none=True)
     if result.structured_content is not None:
         dumped["structuredContent"] = result.structured_content

@@ -75,9 +75,10 @@ class AgentPlane:
 
     async def call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         episode = self._episode(ctx)
-        result = await episode.call(params.name, params.arguments or {})
-        self._service.record(episode)
-        return as_mcp(result)
+        try:
+            return as_mcp(await episode.call(params.name, params.arguments or {}))
+        finally:
+            self._service.record(episode)
 
     async def list_prompts(self, ctx: Context, params: Any) -> types.ListPromptsResult:
         self._episode(ctx)

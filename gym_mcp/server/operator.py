@@ -135,8 +135,10 @@ class Operator:
     async def call_tool(self, episode: Handle, name: str, arguments: JSONObject) -> wire.Called:
         """Relay an agent's tool call, for agents that cannot reach the agent plane themselves."""
         live = self._live(episode)
-        result = await live.call(name, arguments)
-        self._service.record(live)
+        try:
+            result = await live.call(name, arguments)
+        finally:
+            self._service.record(live)
         images: list[wire.ImageInfo] = [
             {"data": base64.b64encode(i.data).decode(), "media_type": i.media_type} for i in result.images
         ]

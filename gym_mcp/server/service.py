@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-import orjson
+from weakref import WeakKeyDictionary
 
 from gym_mcp.datasets import load_tasks
 from gym_mcp.direct import collect_forever
@@ -42,6 +42,7 @@ class Service:
         self.store = EpisodeStore(cls) if store is None else store
         self._source = tasks
         self._record = record
+        self._recorded: WeakKeyDictionary[Episode, int] = WeakKeyDictionary()
         self._tasks: dict[str, Task[Any]] | None = None
         self._digests: dict[tuple[str, ...], str] = {}
 
@@ -73,19 +74,21 @@ class Service:
         return self._digests[names]
 
     def record(self, episode: Episode) -> None:
-        """Append the latest call of an episode to the record file, if there is one."""
-        if self._record is None or not episode.ledger:
+        """Append the calls of an episode that are not in the record file yet, if there is one."""
+        if self._record is None:
             return
-        line = {
+        new = episode.ledger[self._recorded.get(episode, 0) :]
+        self._recorded[episode] = len(episode.ledger)
+        about = {
             "environment": self.name,
             # A handle is a credential as long as its episode lives, so the file holds a hash of it.
             "episode": hashlib.sha256(episode.handle.encode()).hexdigest()[:12],
             "task_id": episode.task.id,
             "seed": episode.seed,
-            "call": episode.ledger[-1].as_json(),
         }
-        with self._record.open("ab") as file:
-            file.write(orjson.dumps(line, default=str) + b"\n")
+        lines = [json.dumps({**about, "call": entry.as_json()}, ensure_ascii=False) + "\n" for entry in new]
+        with self._record.open("a", encoding="utf-8") as file:
+            file.writelines(lines)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -195,3 +195,28 @@ def test_two_listeners_keep_the_planes_apart(tmp_path: Path) -> None:
             assert (await ask(operator_there, MODERN, "tools/list", None, **stolen)).status == 404
 
     asyncio.run(main())
+
+
+def test_every_call_is_recorded_once(tmp_path: Path) -> None:
+    record = tmp_path / "calls.jsonl"
+
+    async def main() -> str:
+        async with asyncio.timeout(30), running(tmp_path, service={"record": record}) as server:
+            await operate(server, MODERN, "open_episode", {"task_id": "t1", "seed": 5})
+            (episode,) = server.store
+            for name, arguments in (
+                ("echo", {"text": "∎"}),
+                ("add", {"amount": 10**30}),
+                ("submit", {}),
+                ("read", {}),
+            ):
+                await agent(server, MODERN, "tools/call", {"name": name, "arguments": arguments})
+            return episode.handle
+
+    handle = asyncio.run(main())
+    text = record.read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [(c["call"]["seq"], c["call"]["name"]) for c in lines] == [(0, "echo"), (1, "add"), (2, "submit")]
+    assert lines[1]["call"]["arguments"] == {"amount": 10**30}
+    assert {(c["environment"], c["task_id"], c["seed"]) for c in lines} == {("ladder", "t1", 5)}
+    assert handle not in text
