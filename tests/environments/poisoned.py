@@ -27,14 +27,14 @@ class Poisoned(Environment):
     call_timeout = 0.2
 
     class Options(Options):
-        marks: Path | None = None
-        """A folder that gets one file for each episode opened: what has been run."""
+        marks: str = ""
+        """A folder that gets one file for each episode opened. No `Path`, which would count by content."""
 
     async def open(self, task: Task) -> None:
         self.stepped = 0
         self._where, self._how = task.data.get("where"), task.data.get("how", "")
-        if self.options.marks is not None:
-            (self.options.marks / f"{task.id}-{self.seed}-{time.time_ns()}").touch()
+        if self.options.marks:
+            (Path(self.options.marks) / f"{task.id}-{self.seed}-{time.time_ns()}").touch()
         await self._perhaps("open")
 
     @tool
@@ -67,7 +67,6 @@ class Poisoned(Environment):
             raise asyncio.CancelledError
         else:
             go_wrong(self._how)
-
 
     async def _fail_once(self) -> None:
         token = self.task.data["token"]
