@@ -46,7 +46,7 @@ class Job:
     """A program and what it starts with. `files` are written into its empty working directory.
 
     `packages` are distributions of this Python that it may import besides the standard library. `channels` are
-    open file descriptors that it gets as 3, 4, ...
+    open file descriptors that it gets as 3, 4, ... `prelude` is run first, in the program's namespace.
     """
 
     program: str
@@ -55,6 +55,7 @@ class Job:
     files: Mapping[str, bytes] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
     channels: Sequence[int] = ()
+    prelude: str = ""
     name: str = "program.py"
 
 
@@ -100,7 +101,7 @@ class Outcome:
 
 
 class Provider(Protocol):
-    """Somewhere to run programs. Both methods raise `SandboxError` when the place itself fails."""
+    """Somewhere to run programs. Its methods raise `SandboxError` when the place itself fails."""
 
     def run(self, job: Job) -> Outcome:
         """Run to the end; blocks."""

@@ -116,12 +116,12 @@ class Guest:
             kernel.become_nobody_special()
         if not self.kind:
             kernel.die_with_parent()
+        keep = [fcntl.fcntl(fd, fcntl.F_DUPFD, 256) for fd in self.config["channels"]]
         others = 0 if self.kind or "uid" in self.contained else _tasks_of(os.getuid())
         _set_limits(self.limits, others)
         kernel.no_new_privileges()
         self.filter()
         self.say("contained", ",".join(self.contained))
-        keep = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in self.config["channels"]]
         for target, fd in enumerate(keep, 3):
             os.dup2(fd, target)
         os.closerange(3 + len(keep), 65_536)
@@ -199,7 +199,7 @@ def _exit(code: object = None) -> NoReturn:
     raise SystemExit(code)
 
 
-def run_program(source: bytes, name: str) -> None:
+def run_program(source: bytes, name: str, prelude: str = "") -> None:
     """Run the program as `__main__`; ends like the interpreter would."""
     main = type(sys)("__main__")
     main.__dict__["__builtins__"] = builtins
@@ -208,6 +208,7 @@ def run_program(source: bytes, name: str) -> None:
     for word in ("exit", "quit"):  # what `site` would have added
         setattr(builtins, word, _exit)
     try:
+        exec(compile(prelude, "prelude", "exec", dont_inherit=True), main.__dict__)
         code: CodeType = compile(source, name, "exec", dont_inherit=True)
         exec(code, main.__dict__)
     except SystemExit:
@@ -230,8 +231,8 @@ def main(config_fd: int) -> None:
     except BaseException as e:
         guest.say("failed", f"{type(e).__name__}: {e}"[:400].replace("\n", " "))
         os._exit(70)
-    source, name = config["program"], config["name"]
+    source, name, prelude = config["program"], config["name"], config["prelude"]
     del guest, config
     for module in [m for m in sys.modules if m.partition(".")[0] == "verifiers"]:
         del sys.modules[module]
-    run_program(source, name)
+    run_program(source, name, prelude)

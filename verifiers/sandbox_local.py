@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import dataclasses
+import functools
 import marshal
 import os
 import selectors
@@ -14,13 +16,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final, ParamSpec, TypeVar, cast
 
 from verifiers import sandbox_host
 from verifiers.sandbox import Job, Killer, Outcome, SandboxError
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _ROOT: Final = str(Path(__file__).resolve().parent.parent)
 _START: Final = "import sys; sys.path.append({root!r}); from verifiers.sandbox_guest import main; main({fd})"
 _GRACE: Final = 10.0
@@ -43,6 +47,7 @@ class Process:
         self._work = tempfile.mkdtemp(prefix="sandbox-")
         self._fds: list[int] = []
         self._control = -1
+        self._scope: Scope | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.status: IO[bytes] | None = None
         try:
@@ -50,6 +55,9 @@ class Process:
         except (OSError, LookupError) as e:
             self.close()
             raise SandboxError(f"cannot start a process: {e}") from None
+        self._scope = _scope.get()
+        if self._scope is not None:
+            self._scope.add(self)
 
     def _start(self, job: Job, namespaces: bool) -> None:
         status_r, status_w = os.pipe()
@@ -57,7 +65,7 @@ class Process:
         control_r, self._control = os.pipe()
         self._fds += [control_r, status_w]
         config = self._config(job, namespaces, status_w, control_r)
-        with _as_file(marshal.dumps(config)) as packed, _as_file(job.stdin) as stdin:
+        with as_file(marshal.dumps(config)) as packed, as_file(job.stdin) as stdin:
             command = [sandbox_host.interpreter(), "-S", "-P", "-s", "-X", "utf8", "-c"]
             command.append(_START.format(root=_ROOT, fd=packed.fileno()))
             self._process = subprocess.Popen(
@@ -81,6 +89,7 @@ class Process:
         return {
             "program": job.program.encode("utf-8", "surrogatepass"),
             "name": job.name,
+            "prelude": job.prelude,
             "limits": limits,
             "files": dict(job.files),
             "work": self._work,
@@ -110,6 +119,8 @@ class Process:
 
     def close(self) -> None:
         """End the program and wait until nothing of it is left."""
+        if self._scope is not None:
+            self._scope.discard(self)
         self.end()
         self._drop_fds()
         if self._process is not None:
@@ -138,17 +149,28 @@ def _await_end(process: subprocess.Popen[bytes]) -> None:
 
 
 class Collector:
-    """Reads what a `Process` writes, each stream up to the limit of its output."""
+    """Reads what a `Process` writes, each stream up to the limit of its output.
 
-    def __init__(self, process: Process) -> None:
+    Collectors that share a `selector` are read together.
+    """
+
+    def __init__(self, process: Process, selector: selectors.BaseSelector | None = None) -> None:
         self.process = process
         self.stdout, self.stderr, self.status = bytearray(), bytearray(), bytearray()
         self.kept = (self.stdout, self.stderr, self.status)
         self.truncated = False
-        self._selector = selectors.DefaultSelector()
+        self._selector = selector or selectors.DefaultSelector()
         for stream, into in zip(process.streams, self.kept, strict=True):
-            os.set_blocking(stream.fileno(), False)
-            self._selector.register(stream.fileno(), selectors.EVENT_READ, into)
+            self.watch(stream.fileno(), into)
+
+    def watch(self, fd: int, into: bytearray) -> None:
+        """Read `fd` as well."""
+        os.set_blocking(fd, False)
+        self._selector.register(fd, selectors.EVENT_READ, functools.partial(self._read, fd, into))
+
+    def watches(self, fd: int) -> bool:
+        """Whether more may come from `fd`."""
+        return fd in self._selector.get_map()
 
     def collect(self, deadline: float) -> bool:
         """Read until all streams have ended; False when `deadline` (monotonic) came first."""
@@ -162,7 +184,7 @@ class Collector:
     def step(self, timeout: float) -> None:
         """Wait up to `timeout` seconds for anything to read, and read it."""
         for key, _ in self._selector.select(timeout):
-            self._read(key.fd, key.data)
+            key.data()
 
     def _read(self, fd: int, into: bytearray) -> None:
         try:
@@ -183,13 +205,10 @@ class Collector:
 
     def outcome(self) -> Outcome:
         """What the status lines say; `SandboxError` when the sandbox did not get to run the program."""
-        lines = [line.split(" ", 1) for line in self.status.decode("utf-8", "replace").splitlines()]
-        said = {words[0]: words[-1] for words in lines}
-        if "failed" in said:
-            raise SandboxError(said["failed"])
+        said = self.check()
         end = said.get("exit", "").split()
-        if "contained" not in said or (not end and not self.truncated):
-            raise SandboxError(f"the sandbox ended early: {self.stderr.decode('utf-8', 'replace')[-500:]}")
+        if not end and not self.truncated:
+            raise self._early()
         code, killer, seconds, cpu, memory = end or ("-9", "output", "0", "0", "0")
         killed = "output" if self.truncated else None if killer == "-" else killer
         return Outcome(
@@ -202,8 +221,68 @@ class Collector:
             memory=int(memory) * 1_024,
             truncated=self.truncated,
             containment=tuple(said["contained"].split(",")),
-            notes=tuple(words[-1] for words in lines if words[0] == "note"),
+            notes=tuple(line[5:] for line in self._lines() if line.startswith("note ")),
         )
+
+    def check(self) -> dict[str, str]:
+        """The status lines by their first words; `SandboxError` when the sandbox could not run the program."""
+        said = dict(line.split(" ", 1) for line in self._lines() if " " in line)
+        if "failed" in said:
+            raise SandboxError(said["failed"])
+        if "contained" not in said:
+            raise self._early()
+        return said
+
+    def _lines(self) -> list[str]:
+        return self.status.decode("utf-8", "replace").splitlines()
+
+    def _early(self) -> SandboxError:
+        return SandboxError(f"the sandbox ended early: {self.stderr.decode('utf-8', 'replace')[-500:]}")
+
+
+class Scope:
+    """All processes that one piece of work has started, so that they can be ended together."""
+
+    def __init__(self) -> None:
+        self._processes: set[Process] = set()
+        self._cancelled = False
+
+    def add(self, process: Process) -> None:
+        self._processes.add(process)
+        if self._cancelled:
+            process.end()
+
+    def discard(self, process: Process) -> None:
+        self._processes.discard(process)
+
+    def cancel(self) -> None:
+        """End what runs; what starts later ends at once."""
+        self._cancelled = True
+        for process in list(self._processes):
+            process.end()
+
+
+_scope: ContextVar[Scope | None] = ContextVar("_scope", default=None)
+
+
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function that runs programs without blocking the event loop.
+
+    As many at a time as there are processors: a limit by the clock is fair only then. Cancelling ends them.
+    """
+    scope = Scope()
+
+    def scoped() -> T:
+        _scope.set(scope)
+        return function(*args, **kwargs)
+
+    work = asyncio.get_running_loop().run_in_executor(_threads(), contextvars.copy_context().run, scoped)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        work.cancel()
+        scope.cancel()
+        raise
 
 
 class LocalProvider:
@@ -221,36 +300,22 @@ class LocalProvider:
         return Process(job, self._namespaces)
 
     def run(self, job: Job) -> Outcome:
-        return self._run(job, lambda process: None)
-
-    def _run(self, job: Job, started: Callable[[Process], None]) -> Outcome:
-        with self.start(job) as process:
-            started(process)
-            with contextlib.closing(Collector(process)) as collector:
-                if not collector.collect(time.monotonic() + job.limits.seconds + _GRACE):
-                    process.end()
-                    collector.collect(time.monotonic() + _GRACE)
-                return collector.outcome()
+        with self.start(job) as process, contextlib.closing(Collector(process)) as collector:
+            if not collector.collect(time.monotonic() + job.limits.seconds + _GRACE):
+                process.end()
+                collector.collect(time.monotonic() + _GRACE)
+            return collector.outcome()
 
     async def arun(self, job: Job) -> Outcome:
-        running: list[Process] = []
-        work = asyncio.get_running_loop().run_in_executor(_threads(), self._run, job, running.append)
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            work.cancel()
-            for process in running:
-                process.end()
-            raise
+        return await in_thread(self.run, job)
 
 
-@cache
+@functools.cache
 def _threads() -> ThreadPoolExecutor:
-    """As many programs at a time as there are processors: a limit by the clock is fair only then."""
     return ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="sandbox")
 
 
-def _as_file(data: bytes) -> IO[bytes]:
+def as_file(data: bytes) -> IO[bytes]:
     """An open file without a name that holds `data`."""
     if hasattr(os, "memfd_create"):
         file = cast("IO[bytes]", open(os.memfd_create("sandbox"), "r+b", buffering=0))
