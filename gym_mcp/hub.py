@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
+import contextlib
 import os
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from gym_mcp.errors import UsageError
+from gym_mcp.loading import load_file
 from gym_mcp.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -117,16 +116,25 @@ def _class_facts(source: str, folder: Path) -> tuple[str, dict[str, Any]]:
     for node in reversed(module.body):
         if not isinstance(node, ast.ClassDef) or not _is_environment(node):
             continue
-        facts: dict[str, Any] = {}
-        for statement in node.body:
-            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-                try:
-                    facts[statement.targets[0].id] = ast.literal_eval(statement.value)
-                except ValueError:
-                    continue
+        facts = _literals(node)
         facts["tools"] = [*_mixed_in(module, node, folder), *_tools_of(node)]
         return (ast.get_docstring(node) or "").split("\n", 1)[0], facts
     return "", {}
+
+
+def _literals(node: ast.ClassDef) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for statement in node.body:
+        if isinstance(statement, ast.Assign):
+            target: ast.expr = statement.targets[0]
+        elif isinstance(statement, ast.AnnAssign):
+            target = statement.target
+        else:
+            continue
+        if isinstance(target, ast.Name) and statement.value is not None:
+            with contextlib.suppress(ValueError):
+                found[target.id] = ast.literal_eval(statement.value)
+    return found
 
 
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
@@ -160,7 +168,7 @@ def _is_tool(node: ast.stmt) -> bool:
     if not isinstance(node, _FUNCTION):
         return False
     marks = (d.func if isinstance(d, ast.Call) else d for d in node.decorator_list)
-    return any(isinstance(m, ast.Name) and m.id == "tool" for m in marks)
+    return any("tool" in (getattr(m, "id", None), getattr(m, "attr", None)) for m in marks)
 
 
 def load_environment(spec: str, settings: Mapping[str, Any] | None = None) -> type[Environment[Any]]:
@@ -218,39 +226,9 @@ def load_module(path: Path) -> ModuleType:
     return _load(path.resolve())
 
 
-@cache
 def _load(path: Path) -> ModuleType:
     """Import a file once. Its hub root goes on `sys.path`, for the root's `verifiers`."""
-    in_hub = path.parent.parent.name in {folder for folder, _ in FOLDERS.values()}
+    kind, name = path.parent.parent.name, path.parent.name
+    in_hub = kind in {folder for folder, _ in FOLDERS.values()}
     top = path.parent.parent.parent if in_hub else path.parent
-    for folder in _import_paths(top):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
-    name = f"{path.parent.parent.name}.{path.parent.name}.{path.stem}" if in_hub else f"gym_mcp_file.{path.stem}"
-    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path):
-        return sys.modules[name]
-    if name in sys.modules:  # another root's of the same name
-        name = f"{name}_{len(sys.modules)}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except UsageError:
-        raise
-    except ImportError as e:
-        raise UsageError(f"{path}: cannot be imported: {e}") from None
-    except SyntaxError as e:
-        raise UsageError(f"{path}:{e.lineno}: {e.msg}") from None
-    except Exception as e:
-        raise UsageError(f"{path}: raised {type(e).__name__} when imported: {e}") from e
-    return module
-
-
-def _import_paths(top: Path) -> Iterable[str]:
-    yield str(top)
-    builtin = builtin_root()
-    if builtin != top:
-        yield str(builtin)
+    return load_file(path, f"{kind}.{name}" if in_hub else None, [top, builtin_root()])

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gym_mcp import hub
 from gym_mcp.coordinator.config import RunConfig
 from gym_mcp.coordinator.coordinator import Coordinator
 from gym_mcp.coordinator.events import Event, RolloutFinished
@@ -50,7 +49,6 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def forget(path: Path) -> None:
-    hub._load.cache_clear()
     for name in [n for n, m in sys.modules.items() if getattr(m, "__file__", None) == str(path)]:
         del sys.modules[name]
 
