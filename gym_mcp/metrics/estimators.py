@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import comb, isfinite, sqrt
-from statistics import NormalDist
+from math import comb, fsum, isfinite, sqrt
+from statistics import NormalDist, fmean
 
 from gym_mcp.metrics.student import t_quantile
 
@@ -37,8 +37,8 @@ def mean_interval(
     n = len(task_means)
     if n < 2:
         return None
-    mean = sum(task_means) / n
-    variance = sum((x - mean) ** 2 for x in task_means) / (n - 1)
+    mean = fmean(task_means)
+    variance = fsum((x - mean) ** 2 for x in task_means) / (n - 1)
     half = t_quantile(0.5 + level / 2, n - 1) * sqrt(variance / n)
     low, high = bounds if bounds is not None else (mean - half, mean + half)
     return max(low, mean - half), min(high, mean + half)
@@ -59,13 +59,17 @@ def score_interval(
     """Interval for a mean over tasks of scores within `bounds`; a pass rate's are 0 and 1.
 
     When every task's mean lies on a bound (one binary repeat, or repeats that always agree), Wilson on the tasks,
-    scaled to the bounds; otherwise the t interval on task means. None without tasks.
+    scaled to the bounds; otherwise the t interval on task means. Means without any spread say nothing about it:
+    Wilson again, which is as wide as scores between these bounds can need. None without tasks.
     """
     low, high = bounds
     if not task_means:
         return None
-    if isfinite(high - low) and all(mean in bounds for mean in task_means):
-        successes = sum(1 for mean in task_means if mean == high)
-        below, above = wilson_interval(successes, len(task_means), level=level)
-        return low + (high - low) * below, low + (high - low) * above
+    width = high - low
+    if isfinite(width) and width > 0.0:
+        spread = max(task_means) - min(task_means)
+        if spread <= 1e-12 * width or all(mean in bounds for mean in task_means):
+            share = min(1.0, max(0.0, (fmean(task_means) - low) / width))
+            below, above = wilson_interval(share * len(task_means), len(task_means), level=level)
+            return max(low, low + width * below), min(high, low + width * above)
     return mean_interval(task_means, level=level, bounds=bounds)

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 from math import isfinite
-from typing import Any
+from statistics import fmean
+from typing import Any, Final
 
 from gym_mcp.metrics.estimators import pass_at_k, pass_hat_k, score_interval
 from gym_mcp.types import JSONObject
 
+FULL: Final = 1e-9
+"""How far from the best score a full one may be: a sum of weights is rarely exactly 1."""
+
 
 class Tally:
-    """Counts of `tasks` x `repeats` expected rollouts. A rollout passes with a full score."""
+    """Counts of `tasks` x `repeats` expected rollouts. A rollout passes with a full score.
+
+    No number depends on the order in which the rows came.
+    """
 
     def __init__(
         self,
@@ -31,13 +39,14 @@ class Tally:
         self.worst = worst if isfinite(worst) else 0.0
         self.failed: Counter[str] = Counter()
         self.usage: Counter[str] = Counter()
-        self.cost: float | None = 0.0
+        self._cost: Fraction | None = Fraction(0)
         self.tool_calls = 0
         self.tool_errors = 0
         self._scored = array("Q", bytes(8 * tasks))
         self._passed = array("Q", bytes(8 * tasks))
         self._failures = array("Q", bytes(8 * tasks))
         self._sum = array("d", bytes(8 * tasks))
+        self._rest = array("d", bytes(8 * tasks))
 
     @property
     def expected(self) -> int:
@@ -51,13 +60,18 @@ class Tally:
     def done(self) -> int:
         return self.scored + self.failed.total()
 
+    @property
+    def cost(self) -> float | None:
+        """US dollars; None once one rollout's cost was not known."""
+        return None if self._cost is None else float(self._cost)
+
     def add(self, row: JSONObject) -> None:
         """Count one rollout row."""
         index = row["task_index"]
         if row["outcome"] == "scored":
             self._scored[index] += 1
-            self._sum[index] += row["reward"]
-            self._passed[index] += row["reward"] == self.best
+            self._add_reward(index, row["reward"])
+            self._passed[index] += abs(row["reward"] - self.best) <= FULL
         else:
             self._failures[index] += 1
             self.failed[row["failure"]["kind"]] += 1
@@ -66,14 +80,25 @@ class Tally:
         self.tool_errors += sum(1 for entry in ledger if entry["error"])
         self._add_usage(row.get("usage"))
 
+    def _add_reward(self, index: int, reward: float) -> None:
+        """Sum with twice the digits of a float (Knuth's TwoSum), so that the order does not show."""
+        before = self._sum[index]
+        after = before + reward
+        added = after - before
+        self._sum[index] = after
+        self._rest[index] += (before - (after - added)) + (reward - added)
+
+    def _total(self, index: int) -> float:
+        return self._sum[index] + self._rest[index]
+
     def _add_usage(self, usage: Any) -> None:
         if usage is None:
             return
-        cost = usage["cost"]
+        cost = usage.get("cost")
         if cost is None:
-            self.cost = None
-        elif self.cost is not None:
-            self.cost += cost
+            self._cost = None
+        elif self._cost is not None:
+            self._cost += Fraction(cost)
         for key, value in usage.items():
             if key != "cost":
                 self.usage[key] += value
@@ -83,19 +108,20 @@ class Tally:
 
     def mean_reward(self) -> float | None:
         """Mean over tasks of each task's mean reward, failures left out; None before the first score."""
-        means = [self._sum[i] / self._scored[i] for i in self._with_scores()]
-        return sum(means) / len(means) if means else None
+        return _mean(self._task_means())
+
+    def _task_means(self) -> list[float]:
+        return [self._total(i) / self._scored[i] for i in self._with_scores()]
 
     def headline(self) -> tuple[float | None, tuple[float, float] | None]:
         """(pass@1, its 95% interval), failures left out."""
         rates = [self._passed[i] / self._scored[i] for i in self._with_scores()]
-        return (sum(rates) / len(rates) if rates else None), score_interval(rates)
+        return _mean(rates), score_interval(rates)
 
     def metrics(self) -> JSONObject:
         """Everything the run's table shows; the content of `metrics.json`."""
-        means = [self._sum[i] / self._scored[i] for i in self._with_scores()]
         pass_1, interval = self.headline()
-        reward_interval = score_interval(means, self.reward_range)
+        reward_interval = score_interval(self._task_means(), self.reward_range)
         return {
             "expected": self.expected,
             "scored": self.scored,
@@ -121,12 +147,12 @@ class Tally:
         for i in range(self.tasks):
             n = self._scored[i] + self._failures[i]
             if n:
-                means.append((self._sum[i] + self._failures[i] * self.worst) / n)
+                means.append((self._total(i) + self._failures[i] * self.worst) / n)
                 rates.append(self._passed[i] / n)
         interval = score_interval(rates)
         return {
-            "mean_reward": sum(means) / len(means) if means else None,
-            "pass_at_1": sum(rates) / len(rates) if rates else None,
+            "mean_reward": _mean(means),
+            "pass_at_1": _mean(rates),
             "ci95": list(interval) if interval else None,
         }
 
@@ -154,3 +180,7 @@ class Tally:
             "never_pass": never,
             "unscored_tasks": self.tasks - scored,
         }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
