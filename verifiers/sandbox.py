@@ -47,6 +47,8 @@ class Job:
 
     `packages` are distributions of this Python that it may import besides the standard library. `channels` are
     open file descriptors that it gets as 3, 4, ... `prelude` is run first, in the program's namespace.
+    `readable` are paths of this machine that it may read, where they are; for those that only the caller's user
+    may read, `own_user=False` lets it stay that user, without rights to more.
     """
 
     program: str
@@ -56,6 +58,8 @@ class Job:
     packages: tuple[str, ...] = ()
     channels: Sequence[int] = ()
     prelude: str = ""
+    readable: tuple[str, ...] = ()
+    own_user: bool = True
     name: str = "program.py"
 
 

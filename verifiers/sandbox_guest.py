@@ -110,7 +110,8 @@ class Guest:
                 step()
             except OSError as e:
                 self.say("note", step.__name__, str(e)[:200])
-        if self.kind != "user" and self.readable_by_others() and kernel.become_another(self.launcher):
+        own_user = self.config["own_user"] and self.kind != "user"
+        if own_user and self.readable_by_others() and kernel.become_another(self.launcher):
             self.contained.append("uid")
         else:
             kernel.become_nobody_special()

@@ -97,7 +97,10 @@ class Process:
             "status": status,
             "control": control,
             "channels": list(job.channels),
-            "binds": binds + [(p, f"/packages/{os.path.basename(p)}") for p in packages],
+            "own_user": job.own_user,
+            "binds": binds
+            + [(p, f"/packages/{os.path.basename(p)}") for p in packages]
+            + [(os.path.realpath(p), os.path.realpath(p)) for p in job.readable],
             "links": links,
             "masks": masks,
             "packages": bool(packages),
