@@ -92,6 +92,8 @@ class Coordinator:
                 self._record(await run_rollout(self.arm, task, index, repeat, self._on_retry))
             finally:
                 self.in_flight -= 1
+            # Embedded models never wait: without this, signals, syncing and spent timers would.
+            await asyncio.sleep(0)
 
     def _record(self, row: JSONObject) -> None:
         if self.broken is not None:

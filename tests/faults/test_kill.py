@@ -112,6 +112,15 @@ def test_one_signal_lets_what_runs_finish(tmp_path: Path, number: signal.Signals
     assert set(folder.opened().values()) == {1}
 
 
+def test_a_signal_is_heard_by_a_model_that_never_waits(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, 30_000)
+    process = begin(*folder.flags("builtin/null"))
+    read_until(process, "run directory:")
+    until(lambda: folder.rollouts.stat().st_size > 0, "a first rollout")
+    process.send_signal(signal.SIGINT)
+    assert result(finish(process), 130)["missing"] > 0
+
+
 def test_two_signals_give_up_what_runs(tmp_path: Path) -> None:
     folder = Folder(tmp_path, 8)
     with endpoint("--fault", "hang", "--every", 1) as url:
