@@ -9,7 +9,7 @@ import random
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, get_args, get_origin
 
@@ -194,7 +194,12 @@ class Environment(Generic[Row]):
     @classmethod
     def has(cls, method: str) -> bool:
         """Whether the author wrote an optional method (`solution`, `reply`, ...)."""
-        return _overrides(cls, method)
+        known: dict[str, bool] = cls.__dict__.get("_gym_has") or {}
+        if method not in known:
+            ours = inspect.getattr_static(Environment, method)
+            known[method] = inspect.getattr_static(cls, method) is not ours
+            cls._gym_has = known  # type: ignore[attr-defined]
+        return known[method]
 
     @classmethod
     def interaction(cls) -> str:
@@ -236,11 +241,6 @@ class Environment(Generic[Row]):
             adapter = TypeAdapter(cls.row_type)
             cls._gym_row_adapter = adapter  # type: ignore[attr-defined]
         return adapter.validate_python(data)
-
-
-@cache
-def _overrides(cls: Any, method: str) -> bool:
-    return inspect.getattr_static(cls, method) is not inspect.getattr_static(Environment, method)
 
 
 def bundled_tasks(cls: type[Environment[Any]]) -> Path | None:
