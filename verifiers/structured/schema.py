@@ -1,0 +1,47 @@
+"""JSON Schema (draft 2020-12): the strict form of a schema, and what in a value departs from one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+_DATA: Final = ("enum", "const", "default", "examples", "required")
+_NAMED: Final = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
+
+
+def strictened(schema: Any) -> Any:
+    """A copy in which every object must have all of its properties and no others.
+
+    As in the published evaluation, this goes down through schemas that are values of keys; those inside lists
+    (`anyOf`, `allOf`, `prefixItems`) stay as they are.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    strict = {key: _part(key, value) for key, value in schema.items()}
+    if isinstance(schema.get("properties"), dict):
+        strict["required"] = list(schema["properties"])
+        strict["additionalProperties"] = False
+    return strict
+
+
+def _part(key: str, value: Any) -> Any:
+    if key in _DATA:
+        return value
+    if key in _NAMED and isinstance(value, dict):
+        return {name: strictened(schema) for name, schema in value.items()}
+    return strictened(value)
+
+
+def violation(value: Any, schema: Mapping[str, Any]) -> str:
+    """Where and how `value` does not fit `schema`; empty when it does. `format` is not enforced. Never raises."""
+    try:
+        error = best_match(Draft202012Validator(schema).iter_errors(value))
+    except Exception as e:  # keys that are no strings, recursion through $ref, bad patterns
+        return f"cannot be validated ({type(e).__name__})"
+    if error is None:
+        return ""
+    where = ".".join(str(part) for part in error.absolute_path)
+    return f"{where + ': ' if where else ''}{error.message}"[:300]
