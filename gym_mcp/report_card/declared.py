@@ -145,6 +145,8 @@ def _resources(exam: Exam, environment: Environment[Any]) -> Mapping[str, str | 
 async def _golds(exam: Exam, task: Task[Any]) -> list[tuple[str, str]]:
     """(where it is from, text) of the task's answers: data fields named like one, and a last word that counts."""
     data = as_row(task)["data"]
+    if exam.cls.has("tools_for") and isinstance(data, dict):
+        data = {name: entry for name, entry in data.items() if name != "tools"}  # the agent is shown them
     golds = [("data." + path, text) for path, text in _strings(data, "", False)] if isinstance(data, dict) else []
     if exam.cls.has("solution"):
         trace = await exam.trace(task)
