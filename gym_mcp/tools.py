@@ -8,14 +8,13 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar, get_args, overload
+from typing import Annotated, Any, TypeVar, get_args, get_origin, overload
 
 import orjson
 from docstring_parser import Docstring, parse
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
-from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema, to_jsonable_python
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import to_jsonable_python
 
 from gym_mcp.errors import ToolError, UsageError
 from gym_mcp.types import Image, JSONObject, ToolResult, ToolSpec
@@ -68,21 +67,11 @@ class _Schema(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
-    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
-        return _untitled(super().model_schema(schema))
 
-    def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
-        return _untitled(super().dataclass_schema(schema))
-
-    def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> JsonSchemaValue:
-        return _untitled(super().typed_dict_schema(schema))
-
-    def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
-        return _untitled(super().enum_schema(schema))
-
-
-def _untitled(schema: JsonSchemaValue) -> JsonSchemaValue:
-    schema.pop("title", None)
+def _untitled(schema: JSONObject) -> JSONObject:
+    for node in (schema, *schema.get("$defs", {}).values()):
+        if isinstance(node.get("title"), str):
+            del node["title"]
     return schema
 
 
@@ -118,7 +107,7 @@ class Tool:
         signature = _signature(method, where)
         model = _arguments_model(method.__name__, signature, doc, where)
         description = options.description or _description(doc)
-        schema = model.model_json_schema(schema_generator=_Schema)
+        schema = _untitled(model.model_json_schema(schema_generator=_Schema))
         schema.pop("description", None)
         schema.setdefault("properties", {})
         returns = signature.return_annotation
@@ -154,7 +143,7 @@ class Tool:
         if self.return_type is None or _holds_image(self.return_type):
             return None
         try:
-            return TypeAdapter(self.return_type).json_schema(schema_generator=_Schema)
+            return _untitled(TypeAdapter(self.return_type).json_schema(schema_generator=_Schema))
         except PydanticUserError:
             return None
 
@@ -229,7 +218,7 @@ def _signature(method: Callable[..., Any], where: str) -> inspect.Signature:
 def _arguments_model(name: str, signature: inspect.Signature, doc: Docstring, where: str) -> type[BaseModel]:
     described = {p.arg_name: p.description or "" for p in doc.params}
     parameters = list(signature.parameters.values())
-    if not parameters or parameters.pop(0).kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
+    if not parameters or parameters.pop(0).kind > inspect.Parameter.POSITIONAL_OR_KEYWORD:
         raise UsageError(f"{where}: a tool is a method: its first parameter is `self`")
     fields = {p.name: _field(p, described.get(p.name), where) for p in parameters}
     config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=False, protected_namespaces=())
@@ -240,7 +229,8 @@ def _arguments_model(name: str, signature: inspect.Signature, doc: Docstring, wh
             )  # `json`, `copy`, ...: harmless
             return create_model(f"{name}_arguments", __config__=config, **fields)  # type: ignore[call-overload,no-any-return]
     except PydanticUserError as e:
-        raise UsageError(f"{where}: no JSON schema for its parameters: {e.message}") from None
+        first = e.message.split("\n", 1)[0]
+        raise UsageError(f"{where}: no JSON schema for its parameters: {first}") from None
     except NameError as e:
         raise UsageError(f"{where}: {e}") from None
 
@@ -252,12 +242,19 @@ def _field(parameter: inspect.Parameter, description: str | None, where: str) ->
         raise UsageError(f"{where}: a tool takes named parameters only, not `{parameter}`")
     if parameter.annotation is parameter.empty:
         raise UsageError(f"{where}: give parameter `{name}` a type hint: its schema comes from it")
+    if name.startswith("_"):
+        raise UsageError(f"{where}: parameter `{name}` starts with an underscore: rename it")
     if name.startswith("model_") and hasattr(BaseModel, name):
         raise UsageError(f"{where}: parameter `{name}` has a name that pydantic keeps for itself: rename it")
-    default: Any = ... if parameter.default is parameter.empty else parameter.default
-    if not isinstance(default, FieldInfo):
-        default = Field(default, description=description or None)
-    return parameter.annotation, default
+    annotation = parameter.annotation
+    if description:  # innermost, so that the hint's own `Field` has the last word
+        hint, metadata = (
+            (annotation.__origin__, annotation.__metadata__)
+            if get_origin(annotation) is Annotated
+            else (annotation, ())
+        )
+        annotation = Annotated[(hint, Field(description=description), *metadata)]
+    return annotation, (... if parameter.default is parameter.empty else parameter.default)
 
 
 def tools_of(cls: type) -> dict[str, Tool]:
