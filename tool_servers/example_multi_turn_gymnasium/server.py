@@ -34,7 +34,7 @@ class MultiTurnGymnasium(Environment[Row]):
         return follow_ups[asked] if asked < len(follow_ups) else None
 
     def verify(self, transcript: Transcript) -> Reward:
-        answers = self.answers or _answers(transcript)
+        answers = max(self.answers, _answers(transcript), key=len)
         due = len(self.task.data.follow_ups) + 1
         if len(answers) < due:
             return Reward(0.0, {"turns": float(len(answers))}, f"{len(answers)} of {due} questions answered")

@@ -55,6 +55,7 @@ def test_an_early_end_fails() -> None:
 def test_a_recorded_conversation() -> None:
     turns = [assistant_message("Earth"), user_message("And?"), assistant_message("Luna"), user_message("Far?")]
     assert run(play, ROW, [], *turns, assistant_message("ne"), assistant_message("ar"))[0].score == 1.0
+    assert run(play, ROW, ["Earth", "Luna"], *turns, assistant_message("near"))[0].score == 1.0
     assert run(play, ROW, [], *turns)[0].notes == "2 of 3 questions answered"
     assert run(play, ROW, [])[0].score == 0.0
 
