@@ -66,7 +66,7 @@ def _alike(expected: Any, actual: Any, threshold: float, depth: int) -> bool:
         pairs = zip(expected, actual, strict=False)
         return len(expected) == len(actual) and all(_alike(e, a, threshold, depth - 1) for e, a in pairs)
     if isinstance(expected, float):
-        return bool(abs(expected - actual) < FLOAT_TOLERANCE)
+        return bool(expected == actual or abs(expected - actual) < FLOAT_TOLERANCE)
     if isinstance(expected, str) and len(expected.split()) >= 2:
         return word_overlap(expected, actual) >= threshold
     return bool(expected == actual)
