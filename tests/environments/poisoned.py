@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gym_mcp import Call, Environment, JudgeError, Task, Transcript, tool
-from gym_mcp.environment import Options
+from gym_mcp.environment import Options as Settings
 
 RESULTS: dict[str, Any] = {
     "nan": float("nan"),
@@ -26,7 +26,7 @@ class Poisoned(Environment):
 
     call_timeout = 0.2
 
-    class Options(Options):
+    class Options(Settings):
         marks: str = ""
         """A folder that gets one file for each episode opened. No `Path`, which would count by content."""
 
