@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
-from verifiers.choice import unwrap
-
 T = TypeVar("T")
 Which: TypeAlias = Literal["first", "last"]
 Graded: TypeAlias = Literal["all", "lines", "last_message", "last_item"]
@@ -93,12 +91,12 @@ def label(text: str, labels: Sequence[str], which: Which, *, ignore_case: bool =
 def by_patterns(text: str, patterns: Sequence[str], which: Which, *, flags: int = 0) -> str | None:
     """The match of the first of `patterns` that has one: its first group that took part, else all of it.
 
-    `\\text{}`-like wrappers and white space around are taken off. Invalid patterns raise `re.error`.
+    White space around is taken off. Invalid patterns raise `re.error`.
     """
     for pattern in patterns:
         match = _pick(re.finditer(pattern, text, flags), which)
         if match is not None:
-            return unwrap(next((g for g in match.groups() if g is not None), match.group()))
+            return next((g for g in match.groups() if g is not None), match.group()).strip()
     return None
 
 

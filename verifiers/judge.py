@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +50,19 @@ class Prompt:
         Raises `KeyError` for a field without a value.
         """
         return _FIELD.sub(lambda field: values[field.group(1)], self.text)
+
+
+def prompt_name(name: str, *, fields: Collection[str]) -> str:
+    """`name`, if it names a prompt that asks for nothing but `fields`; else `ValueError`."""
+    try:
+        wanted = Prompt.named(name).fields
+    except OSError as e:
+        raise ValueError(f"no prompt {name}: {e.strerror}") from None
+    except ValueError as e:
+        raise ValueError(f"{name} is no prompt: {e}") from None
+    if unknown := wanted - set(fields):
+        raise ValueError(f"{name} asks for {{{min(unknown)}}}; there are {', '.join(sorted(fields))}")
+    return name
 
 
 @dataclass(frozen=True, slots=True)

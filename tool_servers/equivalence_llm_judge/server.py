@@ -1,0 +1,116 @@
+"""Short answers whose meaning is compared with the reference answer by a judge model."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from gym_mcp import Environment, Options, Reward, Transcript
+from gym_mcp.types import text_of
+from verifiers.choice import boxes, unwrap
+from verifiers.extract import by_patterns
+from verifiers.judge import Prompt, Verdict, equality, prompt_name
+from verifiers.normalise import folded
+from verifiers.rows import Template
+
+RENDERINGS: Final = (
+    "\\boxed{%s}",
+    "<final_answer>%s</final_answer>",
+    "((%s))",
+    "**%s**",
+    "<final>%s</final>",
+    "%s",
+)
+
+
+def _prompt(name: str) -> str:
+    return prompt_name(name, fields=("question", "gold", "answer"))
+
+
+class Row(BaseModel):
+    """The reference answer, and how the prompt wants it given; other published fields are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+    expected_answer: str = Field(min_length=1)
+    template_metadata: Template | None = None
+
+
+class EquivalenceLlmJudge(Environment[Row]):
+    """Answer a question so that a judge finds the answer equivalent to the reference."""
+
+    domain = "knowledge"
+    tags = ("judge", "open-answer", "single-turn")
+
+    class Options(Options):
+        """How the judge is asked; the README says what each option does."""
+
+        exact: bool = True
+        swap: bool = False
+        reward_if_swap_fails: float = Field(0.0, ge=0, le=1)
+        rescue: bool = True
+        rescue_reward: float = Field(0.5, ge=0, le=1)
+        max_gold_chars: int = Field(120, ge=0)
+        prompt: Annotated[str, AfterValidator(_prompt)] = "equivalence"
+
+    async def verify(self, transcript: Transcript) -> Reward:
+        gold, reply = self.task.data.expected_answer, transcript.answer.strip()
+        if not reply:
+            return Reward(0.0, {}, "no answer")
+        extracted = self._extract(reply)
+        answer = reply if extracted is None else extracted
+        if self.options.exact and self._same(answer, gold):
+            return Reward(1.0, {"exact": 1.0}, "the reference answer itself")
+        first = await self._ask(gold, answer)
+        if not first.equal:
+            return await self._rescue(first, gold, reply if extracted is not None else None)
+        if not self.options.swap:
+            return Reward(1.0, {"judge": 1.0}, "the judge finds them equal")
+        second = await self._ask(answer, gold)
+        parts = {"judge": 1.0, "swapped": float(second.equal is True)}
+        if second.equal:
+            return Reward(1.0, parts, "the judge finds them equal in both orders")
+        return Reward(self.options.reward_if_swap_fails, parts, f"equal, but swapped {_said(second)}")
+
+    async def _rescue(self, first: Verdict, gold: str, reply: str | None) -> Reward:
+        """What an unequal answer gets: the whole reply, where it says more, may still earn a part."""
+        parts = {"judge": 0.0}
+        if reply is None or not self.options.rescue:
+            return Reward(0.0, parts, _said(first))
+        second = await self._ask(gold, reply)
+        parts["rescued"] = float(second.equal is True)
+        if second.equal:
+            return Reward(self.options.rescue_reward, parts, f"{_said(first)}, but the whole reply is equal")
+        return Reward(0.0, parts, f"{_said(first)}, for the whole reply too")
+
+    async def _ask(self, gold: str, answer: str) -> Verdict:
+        prompt = Prompt.named(self.options.prompt)
+        return equality(await self.judge.ask(prompt.fill(question=self._question(), gold=gold, answer=answer)))
+
+    def _question(self) -> str:
+        """The text of the last user message."""
+        asked = [text_of(item) for item in self.task.prompt if item.get("role") == "user"]
+        return asked[-1] if asked else ""
+
+    def _extract(self, reply: str) -> str | None:
+        """What the row's pattern finds last; None without a pattern or a match, or if the reference is long."""
+        row = self.task.data
+        if row.template_metadata is None or len(row.expected_answer) > self.options.max_gold_chars:
+            return None
+        patterns = row.template_metadata.output_regex
+        return by_patterns(reply, patterns, "last", flags=re.DOTALL | re.MULTILINE)
+
+    def _same(self, answer: str, gold: str) -> bool:
+        """Whether the answer or its last box is the reference text, case, white space and wrappers aside."""
+        forms = [answer, *boxes(answer)[-1:]]
+        return any(folded(unwrap(form)) == folded(unwrap(gold)) for form in forms)
+
+    def solution(self) -> str:
+        gold = self.task.data.expected_answer
+        texts = [rendering % gold for rendering in RENDERINGS]
+        return next((text for text in texts if self._same(self._extract(text) or "", gold)), texts[0])
+
+
+def _said(verdict: Verdict) -> str:
+    return f"the judge says {verdict.label or 'neither label'}"
