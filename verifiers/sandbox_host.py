@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -83,4 +84,14 @@ def package_paths(names: tuple[str, ...]) -> tuple[str, ...]:
             match = _NAME.match(requirement)
             if match and "extra ==" not in requirement:
                 todo.append((match.group(), False))
+    return tuple(found)
+
+
+def available(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of `names` that are installed in this Python."""
+    found = []
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            metadata.distribution(name)
+            found.append(name)
     return tuple(found)

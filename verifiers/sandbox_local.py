@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
@@ -266,6 +266,20 @@ class Scope:
 
 
 _scope: ContextVar[Scope | None] = ContextVar("_scope", default=None)
+
+
+@contextlib.contextmanager
+def within_scope(process: Process) -> Iterator[None]:
+    """Let the cancelling of the current piece of work end `process`, though an earlier one started it."""
+    scope = _scope.get()
+    if scope is None:
+        yield
+        return
+    scope.add(process)
+    try:
+        yield
+    finally:
+        scope.discard(process)
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
