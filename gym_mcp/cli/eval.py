@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -201,6 +202,9 @@ def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
 
 
 def _run_loop(main: Coroutine[Any, Any, Outcome]) -> Outcome:
+    # What is loaded by now stays: looking through it again and again costs a tenth of a run's CPU.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     try:
         import uvloop
     except ImportError:  # no uvloop on Windows
