@@ -29,9 +29,9 @@ class Prompt:
     text: str
 
     @classmethod
-    def named(cls, name: str) -> Prompt:
-        """`verifiers/prompts/NAME.txt`, or the file of that path. Raises `OSError` when it cannot be read."""
-        path = Path(name) if name.endswith(".txt") or "/" in name else _BUILT_IN / f"{name}.txt"
+    def named(cls, name: str | Path) -> Prompt:
+        """`verifiers/prompts/NAME.txt`, or the file of a path. Raises `OSError` when it cannot be read."""
+        path = name if isinstance(name, Path) else _BUILT_IN / f"{name}.txt"
         return cls(path.read_text(encoding="utf-8"))
 
     @cached_property
@@ -52,17 +52,21 @@ class Prompt:
         return _FIELD.sub(lambda field: values[field.group(1)], self.text)
 
 
-def prompt_name(name: str, *, fields: Collection[str]) -> str:
-    """`name`, if it names a prompt that asks for nothing but `fields`; else `ValueError`."""
+def checked_prompt(name: str | Path, *, fields: Collection[str]) -> str | Path:
+    """The name of a built-in prompt, or the path of a `.txt` file: one that asks for nothing but `fields`.
+
+    Raises `ValueError` for any other.
+    """
+    named = Path(name) if str(name).endswith(".txt") else str(name)
     try:
-        wanted = Prompt.named(name).fields
+        wanted = Prompt.named(named).fields
     except OSError as e:
         raise ValueError(f"no prompt {name}: {e.strerror}") from None
     except ValueError as e:
         raise ValueError(f"{name} is no prompt: {e}") from None
     if unknown := wanted - set(fields):
         raise ValueError(f"{name} asks for {{{min(unknown)}}}; there are {', '.join(sorted(fields))}")
-    return name
+    return named
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifiers.judge import Prompt, absolute, equality, grade
+from verifiers.judge import Prompt, absolute, checked_prompt, equality, grade
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,26 @@ def test_built_in_prompts(name: str, fields: set[str]) -> None:
 def test_a_prompt_of_ones_own(tmp_path: Path) -> None:
     file = tmp_path / "own.txt"
     file.write_text("{question}? {} {1.0} \\boxed{} {gold}")
-    prompt = Prompt.named(str(file))
+    prompt = Prompt.named(file)
     assert prompt.fill(question="{gold}", gold="\\1", unused="x") == "{gold}? {} {1.0} \\boxed{} \\1"
     with pytest.raises(KeyError):
         prompt.fill(question="q")
     with pytest.raises(OSError, match="No such file"):
         Prompt.named("no_such_prompt")
+
+
+def test_a_checked_prompt(tmp_path: Path) -> None:
+    file = tmp_path / "own.txt"
+    file.write_text("{gold} {answer}")
+    assert checked_prompt(str(file), fields=("gold", "answer")) == file
+    assert checked_prompt("equivalence", fields=("question", "gold", "answer")) == "equivalence"
+    with pytest.raises(ValueError, match=r"asks for \{answer\}; there are gold"):
+        checked_prompt(file, fields=("gold",))
+    file.write_bytes(b"\xff")
+    with pytest.raises(ValueError, match="is no prompt"):
+        checked_prompt(file, fields=())
+    with pytest.raises(ValueError, match=r"no prompt \.\./choice"):
+        checked_prompt("../choice", fields=())
 
 
 def test_digest_follows_the_text() -> None:

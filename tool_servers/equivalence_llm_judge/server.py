@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -11,7 +12,7 @@ from gym_mcp import Environment, Options, Reward, Transcript
 from gym_mcp.types import text_of
 from verifiers.choice import boxes, unwrap
 from verifiers.extract import by_patterns
-from verifiers.judge import Prompt, Verdict, equality, prompt_name
+from verifiers.judge import Prompt, Verdict, checked_prompt, equality
 from verifiers.normalise import folded
 from verifiers.rows import Template
 
@@ -25,8 +26,8 @@ RENDERINGS: Final = (
 )
 
 
-def _prompt(name: str) -> str:
-    return prompt_name(name, fields=("question", "gold", "answer"))
+def _prompt(name: str | Path) -> str | Path:
+    return checked_prompt(name, fields=("question", "gold", "answer"))
 
 
 class Row(BaseModel):
@@ -42,6 +43,7 @@ class EquivalenceLlmJudge(Environment[Row]):
 
     domain = "knowledge"
     tags = ("judge", "open-answer", "single-turn")
+    call_timeout = 600.0  # a judge's endpoint may need retries
 
     class Options(Options):
         """How the judge is asked; the README says what each option does."""
@@ -52,7 +54,7 @@ class EquivalenceLlmJudge(Environment[Row]):
         rescue: bool = True
         rescue_reward: float = Field(0.5, ge=0, le=1)
         max_gold_chars: int = Field(120, ge=0)
-        prompt: Annotated[str, AfterValidator(_prompt)] = "equivalence"
+        prompt: Annotated[str | Path, AfterValidator(_prompt)] = "equivalence"
 
     async def verify(self, transcript: Transcript) -> Reward:
         gold, reply = self.task.data.expected_answer, transcript.answer.strip()

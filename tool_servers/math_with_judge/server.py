@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gym_mcp import Environment, Options, Reward, Transcript
-from verifiers.judge import Prompt, equality, prompt_name
+from verifiers.judge import Prompt, checked_prompt, equality
 from verifiers.math import MathResult, require_math, verify_math_async
 
 require_math()
 
 
-def _prompt(name: str) -> str:
-    return prompt_name(name, fields=("question", "first", "second"))
+def _prompt(name: str | Path) -> str | Path:
+    return checked_prompt(name, fields=("question", "first", "second"))
 
 
 class Row(BaseModel):
@@ -30,12 +31,13 @@ class MathWithJudge(Environment[Row]):
 
     domain = "math"
     tags = ("math", "single-turn")
+    call_timeout = 600.0  # a judge's endpoint may need retries
 
     class Options(Options):
         """`judge`: ask a judge about answers that are not symbolically equal. `prompt`: a name or a .txt file."""
 
         judge: bool = False
-        prompt: Annotated[str, AfterValidator(_prompt)] = "math_equivalence"
+        prompt: Annotated[str | Path, AfterValidator(_prompt)] = "math_equivalence"
         timeout: float = Field(10.0, gt=0, le=40)
 
     async def verify(self, transcript: Transcript) -> Reward:
