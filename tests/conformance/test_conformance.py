@@ -10,6 +10,7 @@ import pytest
 
 from tests.conformance import run as tools
 from tests.servers import LADDER, child
+from tests.support import missing
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -19,7 +20,7 @@ def installed() -> None:
     try:
         tools.install()
     except tools.Unavailable as e:
-        pytest.skip(str(e))
+        missing(str(e))
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from gym_mcp.server.keys import read_key
 from tests.servers import child, serve_command
+from tests.support import missing
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 COUNTER = Path(__file__).parents[1] / "environments" / "counter.py"
@@ -84,7 +85,7 @@ def interpreter_with_1x() -> Path:
         for step in steps:
             done = subprocess.run(step, capture_output=True, text=True, timeout=300, check=False)
             if done.returncode != 0:
-                pytest.skip(f"{' '.join(step[1:4])}: {done.stderr[-300:]}")
+                missing(f"{' '.join(step[1:4])}: {done.stderr[-300:]}")
         (base / "ready").touch()
     return python
 
