@@ -15,7 +15,7 @@ from .game import Hand, action_of, best_actions, value
 
 RULES = (
     "You play one hand of blackjack against a dealer who draws below 17. The deck never runs out. Answer each "
-    "hand that you are shown with <action>hit</action> or <action>stand</action>; an answer without an action stands."
+    "hand that you are shown with <action>hit</action> or <action>stand</action>; an answer without either stands."
 )
 
 
