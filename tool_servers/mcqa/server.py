@@ -23,17 +23,20 @@ class Row(BaseModel):
     template_metadata: Template | None = None
 
 
+class Settings(Options):
+    """`box`: which box counts. `grading_mode`: used for every row, whatever the row says."""
+
+    box: Literal["first", "last"] = "first"
+    grading_mode: Mode | None = None
+
+
 class Mcqa(Environment[Row]):
     """Answer a multiple-choice question with its option letter."""
 
     domain = "knowledge"
     tags = ("multiple-choice", "single-turn")
 
-    class Options(Options):
-        """`box`: which box counts. `grading_mode`: used for every row, whatever the row says."""
-
-        box: Literal["first", "last"] = "first"
-        grading_mode: Mode | None = None
+    Options = Settings
 
     def verify(self, transcript: Transcript) -> Reward:
         choice = self._read(transcript.text)
