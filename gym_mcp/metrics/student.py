@@ -35,7 +35,13 @@ def t_quantile(p: float, df: float) -> float:
 
 
 def t_cdf(t: float, df: float) -> float:
-    """P(T <= t): 1 - I_x(df/2, 1/2)/2 with x = df/(df + t^2) for t >= 0 (Abramowitz & Stegun 26.7.1)."""
+    """P(T <= t): 1 - I_x(df/2, 1/2)/2 with x = df/(df + t^2) for t >= 0 (Abramowitz & Stegun 26.7.1).
+
+    Near 0 the complement 1/2 + I_y(1/2, df/2)/2 with y = 1 - x, where x would round to 1.
+    """
+    if t * t < df:
+        half = incomplete_beta(0.5, df / 2, t * t / (df + t * t)) / 2
+        return 0.5 + half if t >= 0 else 0.5 - half
     tail = incomplete_beta(df / 2, 0.5, df / (df + t * t)) / 2
     return 1 - tail if t >= 0 else tail
 
