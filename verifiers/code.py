@@ -7,12 +7,13 @@ tests run in a sandbox of their own. So nothing it patches, reads or ends early 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
 import selectors
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, DecimalException
 from functools import cache
@@ -21,7 +22,7 @@ from typing import Any, Final
 
 from verifiers import code_values
 from verifiers.code_prelude import prelude
-from verifiers.sandbox import MIB, Job, Limits, Outcome, SandboxError
+from verifiers.sandbox import MIB, Job, Limits, SandboxError
 from verifiers.sandbox_local import Collector, LocalProvider, as_file
 
 CONTEST: Final = Limits(seconds=10.0, memory=4_096 * MIB)
@@ -41,7 +42,6 @@ class CodeResult:
     passed: int
     total: int
     note: str
-    containment: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def score(self) -> float:
@@ -63,6 +63,28 @@ class FunctionCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """What a program wrote, its exit code, and the limit that ended it, if any."""
+
+    stdout: str
+    stderr: str
+    exit_code: int
+    killed_by: str | None
+
+    def problem(self, expected: str) -> str:
+        """Why this is no pass; empty if it is one."""
+        if self.killed_by is not None:
+            return f"ended for its {self.killed_by}"
+        if self.exit_code != 0:
+            return f"exit code {self.exit_code}: {self.stderr.strip().rpartition(chr(10))[2][:200]}"
+        return "" if same_output(self.stdout, expected) else "another output"
+
+
+class _CannotFork(Exception):
+    """The containment allows no more than one process."""
+
+
+@dataclass(frozen=True, slots=True)
 class Grader:
     """How programs are run: the limits of one test, packages they may import, and where they run."""
 
@@ -75,30 +97,63 @@ class Grader:
     def io_tests(self, program: str, cases: Sequence[tuple[str, str]]) -> CodeResult:
         """Each case is (stdin, expected stdout); the program runs anew for each."""
         passed, note = 0, ""
-        contained: tuple[str, ...] = ()
-        deadline = time.monotonic() + (self.limits.seconds + 1) * len(cases) + _GRACE
-        for number, (stdin, expected) in enumerate(cases, 1):
-            if time.monotonic() > deadline:
-                return CodeResult(passed, len(cases), note or f"test {number}: no time left", contained)
-            outcome = self.provider.run(self._job(program, stdin))
-            contained = outcome.containment
-            problem = _io_problem(outcome, expected)
-            passed += not problem
-            note = note or (f"test {number}: {problem}" if problem else "")
-            if problem and self.stop_early:
-                break
-        return CodeResult(passed, len(cases), note or f"all {len(cases)} tests passed", contained)
+        runs = self._runs(program, [stdin for stdin, _ in cases])
+        with contextlib.closing(runs):
+            for number, (run, (_, expected)) in enumerate(zip(runs, cases, strict=False), 1):
+                problem = run.problem(expected)
+                passed += not problem
+                note = note or (f"test {number}: {problem}" if problem else "")
+                if problem and self.stop_early:
+                    break
+        return CodeResult(passed, len(cases), note or f"all {len(cases)} tests passed")
 
-    def _job(self, program: str, stdin: str) -> Job:
+    def _runs(self, program: str, inputs: Sequence[str]) -> Generator[Run, None, None]:
+        """The program's run on each input; ends early with a run that says why."""
         imports = prelude(program) if self.with_prelude else ""
-        data = stdin.encode("utf-8", "surrogatepass")
-        return Job(program, data, self.limits, packages=self.packages, prelude=imports)
+        if len(inputs) > 1:
+            try:
+                yield from self._forked(program, imports, inputs)
+                return
+            except _CannotFork:
+                pass
+        deadline = time.monotonic() + (self.limits.seconds + 1) * len(inputs) + _GRACE
+        for stdin in inputs:
+            if time.monotonic() > deadline:
+                yield Run("", "", 0, "time")
+                return
+            data = stdin.encode("utf-8", "surrogatepass")
+            job = Job(program, data, self.limits, packages=self.packages, prelude=imports)
+            done = self.provider.run(job)
+            yield Run(done.text, done.error_text, done.exit_code, done.killed_by)
+
+    def _forked(self, program: str, imports: str, inputs: Sequence[str]) -> Iterator[Run]:
+        """All runs in one sandbox."""
+        limits = self.limits
+        plan = {
+            "program": program,
+            "prelude": imports,
+            "seconds": limits.seconds,
+            "cpu_seconds": limits.cpu_seconds or limits.seconds,
+            "output": limits.output,
+        }
+        sent = b"".join(json.dumps(stdin).encode() + b"\n" for stdin in inputs)
+        files = {"plan.json": json.dumps(plan).encode()}
+        with self._talk("code_runner.py", files, sent, len(inputs)) as (collector, fd, replies):
+            for _ in inputs:
+                line = _line(collector, fd, replies, limits.seconds + _GRACE)
+                if line is None:
+                    if "no-fork" in collector.check()["contained"]:
+                        raise _CannotFork
+                    yield Run("", "", -9, None)
+                    return
+                yield _run(line)
 
     def call_tests(self, program: str, function: str, cases: Sequence[FunctionCall]) -> CodeResult:
         """Call `function` (or the method of that name of a class `Solution`) once a case, all in one process."""
         requests = b"".join(_request(function, case.arguments) for case in cases)
         passed, note = 0, ""
-        with self._candidate(program, requests, len(cases)) as (collector, fd, replies):
+        files = self._files(program)
+        with self._talk("code_candidate.py", files, requests, len(cases)) as (collector, fd, replies):
             for number, case in enumerate(cases, 1):
                 line = _line(collector, fd, replies, self.limits.seconds + (1.0 if number == 1 else 0.0))
                 if line is None:
@@ -111,12 +166,15 @@ class Grader:
         return CodeResult(passed, len(cases), note or f"all {len(cases)} tests passed")
 
     @contextlib.contextmanager
-    def _candidate(self, program: str, requests: bytes, calls: int) -> Iterator[tuple[Collector, int, bytearray]]:
+    def _talk(
+        self, script: str, files: dict[str, bytes], requests: bytes, tests: int
+    ) -> Iterator[tuple[Collector, int, bytearray]]:
+        """Start a script of ours with `requests` to read; its collector, and where its replies come in."""
         read, write = os.pipe()
         replies = bytearray()
         with open(read, "rb", buffering=0) as stream, as_file(requests) as sent:
             try:
-                job = self._guest("code_candidate.py", self._files(program), [sent.fileno(), write], calls)
+                job = self._guest(script, files, [sent.fileno(), write], tests)
                 process = self.provider.start(job)
             finally:
                 os.close(write)
@@ -131,7 +189,8 @@ class Grader:
     def _guest(self, script: str, files: dict[str, bytes], channels: list[int], tests: int) -> Job:
         limits = self.limits
         seconds = (limits.seconds + 1) * max(tests, 1) + _GRACE
-        whole = Limits(**{**_fields(limits), "seconds": seconds, "cpu_seconds": None})
+        output = 8 * limits.output  # a reply is text in JSON, at six bytes a character
+        whole = dataclasses.replace(limits, seconds=seconds, cpu_seconds=None, output=output)
         files = {**files, "code_values.py": _source("code_values.py").encode()}
         return Job(
             _source(script),
@@ -231,13 +290,13 @@ def _close(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def _io_problem(outcome: Outcome, expected: str) -> str:
-    if outcome.killed_by is not None:
-        return f"ended for its {outcome.killed_by}"
-    if outcome.exit_code != 0:
-        last = outcome.error_text.strip().rpartition("\n")[2]
-        return f"exit code {outcome.exit_code}: {last[:200]}"
-    return "" if same_output(outcome.text, expected) else "another output"
+def _run(line: bytes) -> Run:
+    try:
+        said = json.loads(line)
+        killed = None if said["killed"] is None else str(said["killed"])
+        return Run(str(said["stdout"]), str(said["stderr"]), int(said["exit"]), killed)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return Run("", "a result that is none", 1, None)
 
 
 def _call_problem(line: bytes | None, expected: Any) -> str:
@@ -283,13 +342,9 @@ def _pipes(stack: contextlib.ExitStack, count: int) -> list[int]:
     return found
 
 
-def _fields(limits: Limits) -> dict[str, Any]:
-    return {name: getattr(limits, name) for name in Limits.__dataclass_fields__}
-
-
 @cache
 def _source(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-__all__ = ["CodeResult", "FunctionCall", "Grader", "SandboxError", "same_output", "same_value"]
+__all__ = ["CodeResult", "FunctionCall", "Grader", "Run", "SandboxError", "same_output", "same_value"]

@@ -20,6 +20,7 @@ from verifiers.sandbox_supervisor import SIGKILL, Supervisor, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType
     from typing import Any, NoReturn
 
@@ -105,16 +106,14 @@ class Guest:
     def become_program(self) -> None:
         """Give up every right that the program shall not have."""
         os.setsid()
-        for step in (kernel.last_to_be_spared, self.own_output, self.write_files):
-            try:
-                step()
-            except OSError as e:
-                self.say("note", step.__name__, str(e)[:200])
+        self.attempt(kernel.last_to_be_spared)
+        self.attempt(self.share_places)
         own_user = self.config["own_user"] and self.kind != "user"
         if own_user and self.readable_by_others() and kernel.become_another(self.launcher):
             self.contained.append("uid")
         else:
             kernel.become_nobody_special()
+        self.attempt(self.write_files)
         if not self.kind:
             kernel.die_with_parent()
         keep = [fcntl.fcntl(fd, fcntl.F_DUPFD, 256) for fd in self.config["channels"]]
@@ -136,21 +135,27 @@ class Guest:
             path = os.path.dirname(path)
         return True
 
-    def own_output(self) -> None:
+    def attempt(self, step: Callable[[], None]) -> None:
+        """Do what is good to have; the caller learns when it cannot be had."""
+        try:
+            step()
+        except OSError as e:
+            self.say("note", step.__name__, str(e)[:200].replace("\n", " "))
+
+    def share_places(self) -> None:
+        """Let the program's own user open /dev/stdout and write into its directory."""
         if os.geteuid() == 0 and self.kind != "user":
             for fd in (1, 2):
-                os.fchmod(fd, 0o666)  # so that /dev/stdout can be opened by the program's own user
+                os.fchmod(fd, 0o666)
+            if "root" not in self.contained:
+                os.chmod(self.config["work"], 0o1777)
 
     def write_files(self) -> None:
-        own = os.geteuid() == 0 and self.kind != "user"
-        if own and "root" not in self.contained:
-            os.chmod(self.config["work"], 0o1777)
         for name, data in self.config["files"].items():
             if os.path.dirname(name):
                 os.makedirs(os.path.dirname(name), exist_ok=True)
             with open(name, "wb") as file:
                 file.write(data)
-            os.chmod(name, 0o644)
 
     def filter(self) -> None:
         if "root" not in self.contained:

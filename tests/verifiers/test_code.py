@@ -15,6 +15,7 @@ from verifiers import code, code_extract, code_prelude, code_values
 from verifiers.code import FunctionCall, Grader, same_output, same_value
 from verifiers.code_extract import Fence, Think, extract_program, leaks_thinking, strip_thinking
 from verifiers.sandbox import MIB, Limits
+from verifiers.sandbox_local import LocalProvider
 
 QUICK = Grader(limits=Limits(seconds=2, memory=512 * MIB, output=MIB))
 REPLY = "Try:\n```python\na = 1\n```\nor\n```\nb = 2\n```\nor\n```py\nc = 3\n```\n"
@@ -195,6 +196,33 @@ def test_input_and_output() -> None:
     assert QUICK.io_tests("1 / 0", SQUARES).note == "test 1: exit code 1: ZeroDivisionError: division by zero"
     assert QUICK.io_tests("print(9)\nexit(1)", SQUARES[:1]).score == 0.0
     assert QUICK.io_tests("", []).score == 0.0
+
+
+@pytest.mark.parametrize("namespaces", [True, False])
+def test_runs_do_not_meet(namespaces: bool) -> None:
+    program = """
+import os, sys
+assert os.listdir(".") == [] and not hasattr(os, "seen") and sys.argv == ["program.py"]
+os.seen = True
+os.makedirs("a/b", mode=0o700)
+open("a/b/left", "w").write("x")
+os.chmod("a", 0)
+print(input())
+print("ended by itself", file=sys.stderr)
+"""
+    grader = Grader(limits=QUICK.limits, provider=LocalProvider(namespaces=namespaces))
+    result = grader.io_tests(program, [(f"{i}ä\n", f"{i}ä") for i in range(4)])
+    assert result.score == 1.0, result.note
+    fails = grader.io_tests("print(input()[5])", [("123456", "6"), ("12", "")])
+    assert fails.note == "test 2: exit code 1: IndexError: string index out of range"
+
+
+def test_each_limit_is_for_one_run() -> None:
+    quick = Grader(limits=Limits(seconds=0.5, memory=512 * MIB, output=1_000), stop_early=False)
+    program = "import time\nn = input()\nif n == 's': time.sleep(9)\nif n == 'o': print('y' * 2_000)\nprint(n)"
+    result = quick.io_tests(program, [("s", "s"), ("1", "1"), ("o", "o"), ("2", "2")])
+    assert (result.passed, result.note) == (2, "test 1: ended for its time")
+    assert quick.io_tests(program, [("o", "o"), ("1", "1")]).note == "test 1: ended for its output"
 
 
 def test_contest_programs_may_forget_imports() -> None:
