@@ -64,19 +64,22 @@ def recorded(
 ) -> Iterator[tuple[JSONObject, Task[Any], Transcript]]:
     """(row, task, transcript) of a file of rollout rows (ours or NeMo Gym's), or of rows with a `reply`.
 
-    Without an index, the row itself must hold the task, as NeMo Gym's rollout rows do.
+    A row whose task is not in the index must hold it itself, as NeMo Gym's rollout rows mostly do.
     """
     for where, row in Rows(rollouts):
-        task = index.find(row) if index is not None else _own_task(cls, row, where)
-        if task is None:
-            raise UsageError(f"{where}: its task is not among the tasks given (by id, index or prompt)")
+        task = (index.find(row) if index is not None else None) or _own_task(cls, row, where)
         yield row, task, _transcript(row, where)
 
 
 def _own_task(cls: type[Environment[Any]], row: JSONObject, where: str) -> Task[Any]:
+    """The task that a rollout row holds itself."""
+    missing = f"{where}: its task is not among those given (by id, index or prompt)"
     if "responses_create_params" not in row:
-        raise UsageError(f"{where}: it does not hold its task; give the tasks with --input FILE.jsonl")
-    return parse_task(cls, {k: v for k, v in row.items() if k not in ("response", "reward")}, where)
+        raise UsageError(f"{missing}, and the row does not hold it; give it with --input FILE.jsonl")
+    try:
+        return parse_task(cls, {k: v for k, v in row.items() if k not in ("response", "reward")}, where)
+    except UsageError as e:
+        raise UsageError(f"{missing}, nor does the row hold it: {str(e).removeprefix(f'{where}: ')}") from None
 
 
 def _transcript(row: JSONObject, where: str) -> Transcript:
