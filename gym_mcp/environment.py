@@ -55,6 +55,8 @@ class Environment(Generic[Row]):
     """Tool calls in one episode."""
     max_result_chars: ClassVar[int] = 400_000
     """Characters in one tool result; a longer one is an error to the agent."""
+    max_image_bytes: ClassVar[int] = 20_000_000
+    """Bytes of all images in one tool result; more is an error to the agent."""
     argument: ClassVar[str] = ""
     """The option that `NAME:VALUE` sets where an environment is named."""
     Options: ClassVar[type[Options]] = Options

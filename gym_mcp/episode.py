@@ -176,6 +176,10 @@ class Episode:
         if len(result.text) > self._cls.max_result_chars:
             text = f"The result is too large: {len(result.text)} characters, {self._cls.max_result_chars} allowed."
             return Outcome.failed("too_large", text)
+        size = sum(len(image.data) for image in result.images)
+        if size > self._cls.max_image_bytes:
+            text = f"The result is too large: {size} bytes of images, {self._cls.max_image_bytes} allowed."
+            return Outcome.failed("too_large", text)
         return Outcome(result, "tool" if result.is_error else None)
 
     async def resources(self) -> Mapping[str, str | bytes | Image]:

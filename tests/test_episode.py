@@ -125,6 +125,7 @@ def test_the_ledger_tells_every_call_in_order() -> None:
         await episode.call("echo", {"text": "x" * 51})
         await episode.call("picture", {})
         await episode.call("ready", {"wrong": True})
+        await episode.call("picture", {"size": 11})
         bad = "Invalid arguments for add: amount: Input should be a valid integer"
         tools = ", ".join(Bench.tools())
         assert outline(episode) == [
@@ -135,6 +136,7 @@ def test_the_ledger_tells_every_call_in_order() -> None:
             (4, "echo", {"text": "x" * 51}, "The result is too large: 51 characters, 50 allowed.", "too_large"),
             (5, "picture", {}, "", None),
             (6, "ready", {"wrong": True}, "ready", "tool"),
+            (7, "picture", {"size": 11}, "The result is too large: 11 bytes of images, 10 allowed.", "too_large"),
         ]
         assert not episode.ended
         starts, ends = [e.start for e in episode.ledger], [e.end for e in episode.ledger]

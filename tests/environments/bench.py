@@ -26,6 +26,7 @@ class Bench(Environment):
     call_timeout = 0.3
     max_calls = 20
     max_result_chars = 50
+    max_image_bytes = 10
 
     def open(self, task: Task) -> None:
         self.value = 0
@@ -80,8 +81,8 @@ class Bench(Environment):
         return ToolResult("ready", is_error=wrong)
 
     @tool
-    def picture(self) -> Image:
-        return Image(b"png")
+    def picture(self, size: int = 3) -> Image:
+        return Image(b"png"[:size].ljust(size))
 
     @tool
     def finish(self) -> str:
