@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gym_mcp.environment import Environment, Options
-    from gym_mcp.errors import JudgeError, ToolError
+    from gym_mcp.errors import JudgeError, ToolError, VerifierError
     from gym_mcp.tools import Tool, tool
     from gym_mcp.types import Call, Image, Reward, Task, Transcript
 
@@ -18,6 +18,7 @@ _WHERE = {
     "Options": "environment",
     "JudgeError": "errors",
     "ToolError": "errors",
+    "VerifierError": "errors",
     "Tool": "tools",
     "tool": "tools",
     "Call": "types",
@@ -38,6 +39,7 @@ __all__ = [
     "Tool",
     "ToolError",
     "Transcript",
+    "VerifierError",
     "tool",
 ]
 
