@@ -223,7 +223,8 @@ class Grader:
     def _play(self, program: str, plan: bytes, tests: int) -> list[str]:
         """Run candidate and tester, joined by pipes; the tester's lines."""
         with contextlib.ExitStack() as stack:
-            request_r, request_w, reply_r, reply_w, result_r, result_w = _pipes(stack, 3)
+            pipes = _pipes(stack, 3)
+            request_r, request_w, reply_r, reply_w, result_r, result_w = pipes
             selector = stack.enter_context(selectors.DefaultSelector())
             candidate = self._guest("code_candidate.py", self._files(program), [request_r, reply_w], tests)
             held = stack.enter_context(self.provider.start(candidate))
@@ -231,6 +232,7 @@ class Grader:
             tester = self._guest("code_tester.py", {"tests.json": plan}, channels, tests)
             testing = stack.enter_context(self.provider.start(tester))
             for fd in (request_r, request_w, reply_r, reply_w, result_w):
+                pipes.remove(fd)  # its number may be another thread's a moment later
                 os.close(fd)
             results = bytearray()
             Collector(held, selector)
@@ -329,6 +331,7 @@ def _request(function: str, arguments: Sequence[Any]) -> bytes:
 
 
 def _pipes(stack: contextlib.ExitStack, count: int) -> list[int]:
+    """Both ends of `count` pipes; what is left in the list when `stack` unwinds is closed."""
     found: list[int] = []
 
     def close() -> None:
