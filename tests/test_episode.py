@@ -14,7 +14,7 @@ from gym_mcp import Environment, Task, Tool, Transcript, tool
 from gym_mcp.episode import FINISHED, Episode
 from gym_mcp.errors import EnvironmentFailure
 from gym_mcp.types import JSONObject, ToolResult
-from tests.environments.bench import SECRET, Bench, inside, opened
+from tests.environments.bench import SECRET, Bench, hasty, inside, opened
 from tests.support import run
 
 # -- opening --------------------------------------------------------------------------------------------------
@@ -38,7 +38,7 @@ def test_an_open_episode_has_its_task_seed_and_tools() -> None:
         ("exit", "bench.open raised RuntimeError: SystemExit('the answer is 42')"),
         ("cancel", "bench.open raised RuntimeError: it cancelled itself"),
         ("stop", "bench.open raised"),
-        ("hang", "bench.open took longer than 0.3 s"),
+        ("hang", "bench.open took longer than 0.1 s"),
         ("failure", "the database is away"),
     ],
 )
@@ -189,11 +189,11 @@ def test_validators_and_lazy_results_are_author_code(name: str, arguments: JSONO
 @pytest.mark.parametrize("name", ["misbehave", "misbehave_later"])
 def test_a_tool_that_hangs_is_cut_short(name: str) -> None:
     async def main() -> None:
-        episode = await opened()
+        episode = await opened(hasty(Bench))
         result = await episode.call(name, {"how": "hang"})
         assert result == ToolResult("The tool timed out.", is_error=True, ended=True)
         assert (
-            episode.ledger[0].error == "timeout" and str(episode.broken) == f"tool `{name}` took longer than 0.3 s"
+            episode.ledger[0].error == "timeout" and str(episode.broken) == f"tool `{name}` took longer than 0.1 s"
         )
 
     run(main)
