@@ -36,12 +36,16 @@ class Cache:
             return self.root / "files" / "url" / hashlib.sha256(url.encode()).hexdigest()[:16] / Path(path).name
         return self.root / "files" / repo.replace("/", "--") / revision / path
 
+    def folder(self, benchmark: str) -> Path:
+        """Task rows of a benchmark, and what else its environment needs."""
+        return self.root / "prepared" / benchmark
+
     def prepared(self, benchmark: str, split: str) -> Path:
-        return self.root / "prepared" / benchmark / f"{split}.jsonl"
+        return self.folder(benchmark) / f"{split}.jsonl"
 
     def about(self, benchmark: str, split: str) -> Path:
         """What a prepared split was made from."""
-        return self.root / "prepared" / benchmark / f"{split}.json"
+        return self.folder(benchmark) / f"{split}.json"
 
     def lock_file(self, benchmark: str) -> Path:
         return self.root / "locks" / f"{benchmark}.json"

@@ -9,7 +9,7 @@ import orjson
 
 from gym_mcp import hub
 from gym_mcp.benchmarks.cache import Cache, default_root, read_json, write_bytes
-from gym_mcp.benchmarks.prepare import smoke_rows
+from gym_mcp.benchmarks.rows import filled, smoke_rows
 from gym_mcp.benchmarks.spec import SMOKE, Benchmark, load_benchmark
 from gym_mcp.errors import UsageError
 from gym_mcp.types import JSONObject
@@ -22,10 +22,10 @@ def settings_of(name: str, split: str | None = None) -> dict[str, Any]:
     """
     benchmark = load_benchmark(name)
     split = split or benchmark.default_split
+    env = filled(benchmark.env, Cache(default_root()).folder(name))
+    own = {"env": env, "sampling": dict(benchmark.sampling), "limits": dict(benchmark.limits)}
     settings: dict[str, Any] = {"benchmark": name, "environment": benchmark.environment}
-    for key in ("env", "sampling", "limits"):
-        if value := getattr(benchmark, key):
-            settings[key] = dict(value)
+    settings |= {key: value for key, value in own.items() if value}
     if split is None:
         return {**settings, "repeats": benchmark.repeats}
     settings |= {"split": split, "input": _rows_file(benchmark, split)}

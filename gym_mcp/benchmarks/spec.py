@@ -35,9 +35,10 @@ class File(Strict):
 class Split(Strict):
     """Where the rows of a split come from.
 
-    `repo` is a dataset on the hub, `revision` a commit (null: the first one fetched is recorded and kept to).
-    `records` is the path to the list inside a JSON file. `where` keeps the rows whose field has one of the
-    values. `rows`: how many are left, when known; another number is refused.
+    `repo` is a dataset on the hub. `revision` is a commit; of a branch (null: the main one), the commit that is
+    fetched first is recorded and kept to. `records` is the path to the list inside a JSON file. `where` keeps the
+    rows whose field has one of the values, or lies in `{from: LOW, before: HIGH}`. `rows`: how many are left, when
+    known; another number is refused.
     """
 
     repo: str | None = None
@@ -87,7 +88,9 @@ class Benchmark(Strict):
 
     @property
     def hook(self) -> Path | None:
-        """`prepare.py`, whose `rows(raw)` changes the dataset's rows where YAML cannot say how."""
+        """`prepare.py`, for what YAML cannot say: `rows(raw)` changes the dataset's rows, `read(files, folder)`
+        reads files of another kind, and may leave things in `folder`, the `{prepared}` of `env`.
+        """
         path = self._folder / "prepare.py"
         return path if path.is_file() else None
 

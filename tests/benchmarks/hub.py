@@ -23,6 +23,7 @@ class Hub:
 
     files: dict[tuple[str, str, str], bytes] = field(default_factory=dict)
     commits: dict[str, str] = field(default_factory=dict)
+    branches: dict[str, str] = field(default_factory=dict)
     gated: set[str] = field(default_factory=set)
     direct: set[str] = field(default_factory=set)
     cut: list[int] = field(default_factory=list)
@@ -130,7 +131,8 @@ class _Front(_Handler):
         if repo in hub.gated and self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self.answer(401, {"X-Error-Code": "GatedRepo"})
             return
-        commit = hub.commits[repo] if revision == "main" else revision
+        revision = unquote(revision)
+        commit = hub.commits[repo] if revision == "main" else hub.branches.get(revision, revision)
         body = hub.files.get((repo, commit, path))
         if body is None:
             known = any(key[:2] == (repo, commit) for key in hub.files)

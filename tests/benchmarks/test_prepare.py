@@ -138,10 +138,48 @@ def test_a_hook_changes_the_rows(quiz: Path, hub: Hub) -> None:
     assert [row["data"]["expected_answer"] for row in prepared_rows(make(quiz))] == list("BABAB")
 
 
+def test_a_hook_reads_the_files_and_leaves_things(quiz: Path, hub: Hub) -> None:
+    hub.put(REPO, PATH, body(ROWS))
+    (quiz / "prepare.py").write_text(
+        "import json\ndef read(files, folder):\n    (folder / 'extra').write_text('x')\n"
+        "    return [json.loads(line) for line in files[0].read_text().splitlines()][:2]\n"
+    )
+    done = make(quiz)
+    assert done.rows == 2
+    assert (done.path.parent / "extra").read_text() == "x"
+
+
+def test_the_environment_is_told_where_they_lie(quiz: Path) -> None:
+    edit(quiz, "env: {grading_mode: strict_single_letter_boxed}", "env: {folder: '{prepared}/extra', n: 3}")
+    folder = quiz.parents[2] / "cache" / "prepared" / "quiz"
+    assert settings_of("quiz", "smoke")["env"] == {"folder": f"{folder}/extra", "n": 3}
+
+
+def test_a_branch_is_kept_to_the_commit_that_came_first(quiz: Path, hub: Hub) -> None:
+    hub.put(REPO, PATH, body(ROWS))
+    hub.branches["refs/convert/parquet"] = COMMIT
+    edit(quiz, "repo: someone/quiz\n", "repo: someone/quiz\n    revision: refs/convert/parquet\n")
+    first = make(quiz)
+    assert first.revision == COMMIT and hub.asked[0][0].split("/")[5] == "refs%2Fconvert%2Fparquet"
+    hub.put(REPO, PATH, body(ROWS[:1]), commit=NEXT_COMMIT)
+    hub.branches["refs/convert/parquet"] = NEXT_COMMIT
+    for path in (quiz.parents[2] / "cache" / "files").rglob("*.jsonl"):
+        path.unlink()
+    assert make(quiz) == first
+
+
+def test_where_takes_ranges(quiz: Path, hub: Hub) -> None:
+    days = ("2024-07-31", "2024-08-01", "2025-02-28", "2025-03-01")
+    hub.put(REPO, PATH, body([{**ROWS[0], "day": day} for day in days]))
+    edit(quiz, "    files:", "    where: {day: {from: '2024-08-01', before: '2025-03-01'}}\n    files:")
+    assert [row["id"] for row in prepared_rows(make(quiz))] == ["quiz-1", "quiz-2"]
+
+
 @pytest.mark.parametrize(
     ("hook", "message"),
     [
-        ("x = 1\n", r"prepare\.py: has no function `rows\(raw\)`"),
+        ("x = 1\n", r"prepare\.py: has neither `rows\(raw\)` nor `read\(files, folder\)`"),
+        ("def read(files, folder):\n    raise OSError('torn')\n", r"prepare\.py: read\(\) raised OSError: torn"),
         ("def rows(raw):\n    raise KeyError('level')\n", r"prepare\.py: rows\(\) raised KeyError: 'level'"),
     ],
 )
