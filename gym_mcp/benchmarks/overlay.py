@@ -22,7 +22,7 @@ def settings_of(name: str, split: str | None = None) -> dict[str, Any]:
     """
     benchmark = load_benchmark(name)
     split = split or benchmark.default_split
-    env = filled(benchmark.env, Cache(default_root()).folder(name))
+    env = filled(benchmark.env, None if split == SMOKE else Cache(default_root()).folder(name))
     own = {"env": env, "sampling": dict(benchmark.sampling), "limits": dict(benchmark.limits)}
     settings: dict[str, Any] = {"benchmark": name, "environment": benchmark.environment}
     settings |= {key: value for key, value in own.items() if value}

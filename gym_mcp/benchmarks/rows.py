@@ -73,9 +73,12 @@ def read_files(benchmark: Benchmark, source: Split, files: list[Path], folder: P
         raise UsageError(f"{benchmark.hook}: read() raised {type(e).__name__}: {e}") from e
 
 
-def filled(env: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Options of an environment with `{prepared}` replaced by the benchmark's folder in the cache."""
-    return {k: v.replace("{prepared}", str(folder)) if isinstance(v, str) else v for k, v in env.items()}
+def filled(env: dict[str, Any], folder: Path | None) -> dict[str, Any]:
+    """Options of an environment with `{prepared}` replaced by the benchmark's folder; without one, left out."""
+    places = {k for k, v in env.items() if isinstance(v, str) and "{prepared}" in v}
+    if folder is None:
+        return {k: v for k, v in env.items() if k not in places}
+    return {k: v.replace("{prepared}", str(folder)) if k in places else v for k, v in env.items()}
 
 
 def _wanted(row: JSONObject, where: dict[str, Any], place: str) -> bool:

@@ -13,6 +13,7 @@ import pytest
 from gym_mcp.benchmarks import Prepared, load_benchmark, prepare, settings_of
 from gym_mcp.benchmarks.cache import Cache
 from gym_mcp.benchmarks.fetch import Fetcher, FetchError
+from gym_mcp.benchmarks.rows import filled
 from gym_mcp.errors import UsageError
 from tests.benchmarks.conftest import REPO, ROWS, YAML
 from tests.benchmarks.hub import COMMIT, NEXT_COMMIT, Hub
@@ -152,7 +153,8 @@ def test_a_hook_reads_the_files_and_leaves_things(quiz: Path, hub: Hub) -> None:
 def test_the_environment_is_told_where_they_lie(quiz: Path) -> None:
     edit(quiz, "env: {grading_mode: strict_single_letter_boxed}", "env: {folder: '{prepared}/extra', n: 3}")
     folder = quiz.parents[2] / "cache" / "prepared" / "quiz"
-    assert settings_of("quiz", "smoke")["env"] == {"folder": f"{folder}/extra", "n": 3}
+    assert filled(load_benchmark("quiz").env, folder) == {"folder": f"{folder}/extra", "n": 3}
+    assert settings_of("quiz", "smoke")["env"] == {"n": 3}
 
 
 def test_a_branch_is_kept_to_the_commit_that_came_first(quiz: Path, hub: Hub) -> None:
