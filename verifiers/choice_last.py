@@ -19,8 +19,8 @@ def extract_last_choice(text: str, options: Mapping[str, str], *, patterns: Sequ
 
     `patterns` first, in order, as `by_pattern` reads them. Then the last closed box: its one capital letter, else
     the last capital letter in it that stands alone. If it holds none, or there is no box: the last `Answer: X`,
-    with or without markdown, brackets or LaTeX around, in either case. The letter must be an option's. Never raises
-    on any text; invalid `patterns` raise `re.error`.
+    with or without markdown, brackets or LaTeX around, in either case. The letter must be an option's. Never
+    raises on any text; invalid `patterns` raise `re.error`.
     """
     for pattern in patterns:
         letter = by_pattern(text, pattern, options)
