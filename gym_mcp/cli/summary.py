@@ -34,7 +34,7 @@ def summary(outcome: Outcome) -> str:
         zero = m["failed_as_zero"]
         rows.append(("pass@1, failed as zero", percent(zero["pass_at_1"]), f"95% CI {interval(zero['ci95'])}"))
     rows += _effort(m)
-    title = f"{m['environment']} · {m['model']} · {m['harness']}"
+    title = f"{m.get('benchmark') or m['environment']} · {m['model']} · {m['harness']}"
     lines = [title, "-" * len(title)]
     label, value = max(len(r[0]) for r in rows), max(len(r[1]) for r in rows)
     lines += [f"{a.ljust(label)}  {b.rjust(value)}  {c}".rstrip() for a, b, c in rows]
@@ -85,7 +85,7 @@ def grid(outcomes: Sequence[Outcome]) -> str:
     headers = ("environment", "model", "harness", "pass@1", "95% CI", "reward", "failed", "run directory")
     rows = [
         (
-            o.metrics["environment"],
+            o.metrics.get("benchmark") or o.metrics["environment"],
             o.metrics["model"],
             o.metrics["harness"],
             percent(o.metrics["pass_at_1"]),

@@ -198,6 +198,7 @@ def _metrics(manifest: JSONObject, tally: Tally) -> JSONObject:
         "schema": 1,
         "run_id": manifest["run_id"],
         "environment": manifest["environment"]["name"],
+        "benchmark": manifest["identity"].get("benchmark"),
         "model": manifest["model"]["spec"],
         "harness": manifest["harness"],
         "complete": tally.done == tally.expected,

@@ -42,6 +42,8 @@ def test_prepare_then_run_then_resume_without_the_cache(
     assert (json.loads(out)["tasks"], json.loads(out)["repeats"], json.loads(out)["pass_at_1"]) == (5, 2, 1.0)
     manifest = json.loads((where / "manifest.json").read_text())
     assert manifest["identity"]["benchmark"] == "quiz/test"
+    assert json.loads((where / "metrics.json").read_text())["benchmark"] == "quiz/test"
+    assert run(capsys, "eval", "show", str(where))[1].startswith("quiz/test · builtin/oracle · simple\n")
     assert manifest["config"]["benchmark"] == "quiz" and manifest["config"]["sampling"] == {"temperature": 0.5}
     shutil.rmtree(tmp_path / "cache")
     assert run(capsys, "eval", "resume", str(where), "-q")[0] == 0
