@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from gym_mcp import hub as hubs
 from gym_mcp.benchmarks import SMOKE, Benchmark, load_benchmark, prepare, settings_of
@@ -194,3 +195,10 @@ def test_a_box_in_the_solution_is_the_gold_answer() -> None:
     assert Value.model_validate({"from": "solution", "do": ["boxed"]}).of(smoke("hendrycks_math")[2]) == (
         "\\frac{1}{221}"
     )
+
+
+def test_the_example_of_the_docs_is_the_file() -> None:
+    text = (ROOT.parent / "docs" / "benchmarks.md").read_text()
+    shown = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
+    file = yaml.safe_load((ROOT / "gsm8k" / "benchmark.yaml").read_text())
+    assert shown == {key: file[key] for key in shown}
