@@ -22,11 +22,11 @@ from gym_mcp.types import Call, Item, Task
 class Effort:
     """How much is tried. `seconds` bounds each of the checks that repeat (fuzzing, growth), not the oracle."""
 
-    fuzz: int = 300
-    episodes: int = 300
+    fuzz: int = 1_000
+    episodes: int = 1_000
     interleaved: int = 50
     sample: int = 20
-    seconds: float = 1.5
+    seconds: float = 3.0
 
 
 @dataclass(slots=True)

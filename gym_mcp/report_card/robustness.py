@@ -151,14 +151,14 @@ def _last(detail: str) -> str:
 async def growth(exam: Exam) -> Check:
     """Opening and closing episodes leaves nothing behind, by the bytes that Python has allocated."""
     task, store = exam.tasks[0], exam.client.store
-    third = exam.effort.episodes // 3
+    sixth = max(1, exam.effort.episodes // 6)
     started = not tracemalloc.is_tracing()
     if started:
         tracemalloc.start(1)
     marks: list[tuple[int, int]] = []
     try:
-        for i in exam.budget(3 * third, least=30):
-            if i % (third // 2) == 0:
+        for i in exam.budget(exam.effort.episodes, least=30):
+            if i % sixth == 0:
                 gc.collect()
                 marks.append((i, tracemalloc.get_traced_memory()[0]))
             episode = await store.open(task, exam.episode_seed(task, i))
