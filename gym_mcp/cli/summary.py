@@ -38,6 +38,7 @@ def summary(outcome: Outcome) -> str:
     lines = [title, "-" * len(title)]
     label, value = max(len(r[0]) for r in rows), max(len(r[1]) for r in rows)
     lines += [f"{a.ljust(label)}  {b.rjust(value)}  {c}".rstrip() for a, b, c in rows]
+    lines += [f"{kind}: {message}" for kind, message in m["failure_examples"].items()]
     lines.append(f"run directory: {outcome.run_dir}")
     return "\n".join(lines)
 

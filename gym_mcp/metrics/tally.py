@@ -38,6 +38,8 @@ class Tally:
         worst = reward_range[0] if higher_is_better else reward_range[1]
         self.worst = worst if isfinite(worst) else 0.0
         self.failed: Counter[str] = Counter()
+        self.failure_examples: dict[str, str] = {}
+        """One message for each kind of failure: the first in the alphabet, whatever came first."""
         self.usage: Counter[str] = Counter()
         self._cost: Fraction | None = Fraction(0)
         self.tool_calls = 0
@@ -74,7 +76,10 @@ class Tally:
             self._passed[index] += abs(row["reward"] - self.best) <= FULL
         else:
             self._failures[index] += 1
-            self.failed[row["failure"]["kind"]] += 1
+            failure = row["failure"]
+            self.failed[failure["kind"]] += 1
+            kind, message = failure["kind"], failure["message"]
+            self.failure_examples[kind] = min(message, self.failure_examples.get(kind, message))
         ledger = row.get("ledger") or ()
         self.tool_calls += len(ledger)
         self.tool_errors += sum(1 for entry in ledger if entry["error"])
@@ -126,6 +131,7 @@ class Tally:
             "expected": self.expected,
             "scored": self.scored,
             "failed": dict(sorted(self.failed.items())),
+            "failure_examples": dict(sorted(self.failure_examples.items())),
             "missing": self.expected - self.done,
             "tasks": self.tasks,
             "repeats": self.repeats,
