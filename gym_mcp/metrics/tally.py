@@ -76,9 +76,8 @@ class Tally:
             self._passed[index] += abs(row["reward"] - self.best) <= FULL
         else:
             self._failures[index] += 1
-            failure = row["failure"]
-            self.failed[failure["kind"]] += 1
-            kind, message = failure["kind"], failure["message"]
+            kind, message = row["failure"]["kind"], row["failure"]["message"]
+            self.failed[kind] += 1
             self.failure_examples[kind] = min(message, self.failure_examples.get(kind, message))
         ledger = row.get("ledger") or ()
         self.tool_calls += len(ledger)

@@ -26,7 +26,8 @@ def scored(task: int, reward: float, **more: Any) -> JSONObject:
 
 
 def failed(task: int, kind: str = "model", **more: Any) -> JSONObject:
-    return {"task_index": task, "outcome": "failed", "reward": None, "failure": {"kind": kind, "message": f"no {kind}"}, **more}
+    failure = {"kind": kind, "message": f"no {kind}"}
+    return {"task_index": task, "outcome": "failed", "reward": None, "failure": failure, **more}
 
 
 def metrics(rows: Iterable[JSONObject], tasks: int = 3, repeats: int = 4, kind: str = "unit") -> JSONObject:
