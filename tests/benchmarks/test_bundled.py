@@ -26,6 +26,8 @@ from gym_mcp.hub import load_environment, load_module
 from tests.benchmarks.hub import Hub
 from tests.support import check_environment, run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2] / "benchmarks"
 NAMES = sorted(path.parent.name for path in ROOT.glob("*/benchmark.yaml"))
 FETCHED = [name for name in NAMES if name not in ("birdbench", "reasoning_gym")]

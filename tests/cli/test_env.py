@@ -18,6 +18,8 @@ from gym_mcp.errors import UsageError
 from gym_mcp.scaffold import check_name
 from tests.cli.support import COUNTER, gym, process_env
 
+pytestmark = pytest.mark.slow
+
 ROW = '{"id": "t1", "prompt": "Raise it to 3.", "target": 3}\n'
 
 

@@ -17,6 +17,8 @@ from verifiers.code_extract import Fence, Think, extract_program, leaks_thinking
 from verifiers.sandbox import MIB, Limits
 from verifiers.sandbox_local import LocalProvider
 
+pytestmark = pytest.mark.slow
+
 QUICK = Grader(limits=Limits(seconds=2, memory=512 * MIB, output=MIB))
 REPLY = "Try:\n```python\na = 1\n```\nor\n```\nb = 2\n```\nor\n```py\nc = 3\n```\n"
 SQUARES = [("3\n", "9\n"), ("5\n", "25\n")]

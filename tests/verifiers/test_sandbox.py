@@ -16,7 +16,10 @@ import pytest
 from verifiers.sandbox import MIB, Job, Limits, Outcome, SandboxError, arun, local, run
 from verifiers.sandbox_local import LocalProvider
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the local provider needs Linux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="the local provider needs Linux"),
+]
 PROVIDERS = [
     pytest.param(LocalProvider(namespaces=on), id="namespaces" if on else "plain") for on in (True, False)
 ]

@@ -14,7 +14,10 @@ from verifiers.sandbox import MIB, Limits
 from verifiers.sandbox_local import LocalProvider, in_thread
 from verifiers.sandbox_session import CellResult, PythonSession
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the local provider needs Linux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="the local provider needs Linux"),
+]
 LIMITS = Limits(seconds=60, memory=512 * MIB, output=MIB)
 
 

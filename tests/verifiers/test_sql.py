@@ -14,6 +14,8 @@ from verifiers.sandbox import MIB, SandboxError
 from verifiers.sandbox_local import LocalProvider
 from verifiers.sql import Row, SqlLimits, execute, extract_sql, same_columns, same_rows
 
+pytestmark = pytest.mark.slow
+
 QUICK = SqlLimits(seconds=1.0, rows=1_000, length=1_000_000, memory=256 * MIB, output=8 * MIB)
 
 HOSTILE = {
