@@ -103,7 +103,9 @@ class Tool:
         """Build a tool from a method marked with `@tool`, or from one that overrides it without the mark."""
         options: ToolOptions = getattr(method if overridden is None else overridden, _MARK)
         where = f"{method.__module__}.{method.__qualname__}"
-        doc = parse(inspect.getdoc(method) or inspect.getdoc(overridden) or "")
+        # `getdoc(None)` describes NoneType from Python 3.13 on.
+        inherited = inspect.getdoc(overridden) if overridden is not None else None
+        doc = parse(inspect.getdoc(method) or inherited or "")
         signature = _signature(method, where)
         model = _arguments_model(method.__name__, signature, doc, where)
         description = options.description or _description(doc)
