@@ -43,40 +43,62 @@ Examples:
   gym-mcp eval run -e http://127.0.0.1:8765/counter -m openai/gpt-5-mini
   gym-mcp eval run --config experiment.yaml --set limits.turns=20
 
-An experiment file (YAML or TOML) holds the settings below by their names, and `environments`, `models` and
+An experiment file (YAML or TOML) holds the settings above by their names, and `environments`, `models` and
 `harnesses` as lists: every combination is run. Flags and --set win over the file.
 
 Every expected rollout ends scored or failed with a reason; Ctrl-C lets running ones finish (twice: gives them
 up), and `gym-mcp eval resume RUN_DIR` goes on from there. Exit codes: 0 every rollout is terminal, 2 wrong
 usage, 3 the disk gave out, 130 interrupted.""",
 )
-@click.option("-e", "--environment", help="A name, a FILE.py, or the URL of a served environment.")
-@click.option("-b", "--benchmark", help="A benchmark instead: its environment, tasks, repeats and sampling.")
-@click.option("--split", help="Of the benchmark; `smoke` needs no download.  [default: its first]")
-@click.option("-m", "--model", help="A model spec: openai/NAME, openai-chat/NAME, builtin/oracle, replay/RUN_DIR.")
-@click.option("-H", "--harness", help="What turns the model into an agent.  [default: simple]")
-@click.option("--base-url", help="The model endpoint, e.g. http://127.0.0.1:8000/v1.")
+@click.option("-e", "--environment", metavar="NAME", help="A name, a FILE.py, or the URL of a served environment.")
+@click.option(
+    "-b", "--benchmark", metavar="NAME", help="A benchmark instead: its environment, tasks, repeats and sampling."
+)
+@click.option("--split", metavar="NAME", help="Of the benchmark; `smoke` needs no download.  [default: its first]")
+@click.option(
+    "-m",
+    "--model",
+    metavar="SPEC",
+    help="A model spec: openai/NAME, openai-chat/NAME, builtin/oracle, replay/RUN_DIR.",
+)
+@click.option("-H", "--harness", metavar="NAME", help="What turns the model into an agent.  [default: simple]")
+@click.option("--base-url", metavar="URL", help="The model endpoint, e.g. http://127.0.0.1:8000/v1.")
 @click.option("--input", type=click.Path(path_type=Path), help="Task rows (JSONL) instead of the bundled ones.")
-@click.option("--limit", type=click.IntRange(1), help="Take the first N tasks, before repeats.")
-@click.option("--repeats", type=click.IntRange(1), help="Rollouts of each task.  [default: 1]")
-@click.option("--concurrency", type=click.IntRange(1), help="Rollouts at a time, at most.  [default: 64]")
-@click.option("--seed", type=int, help="Seeds every episode, with its task's id and repeat.  [default: 0]")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Take the first N tasks, before repeats.")
+@click.option("--repeats", type=click.IntRange(1), metavar="N", help="Rollouts of each task.  [default: 1]")
+@click.option(
+    "--concurrency", type=click.IntRange(1), metavar="N", help="Rollouts at a time, at most.  [default: 64]"
+)
+@click.option(
+    "--seed", type=int, metavar="N", help="Seeds every episode, with its task's id and repeat.  [default: 0]"
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The run directory.  [default: runs/NAME-xxxxxx]")
-@click.option("--temperature", type=float, help="Sampling, like --top-p; more with --set sampling.KEY=VALUE.")
-@click.option("--top-p", type=float)
-@click.option("--max-output-tokens", type=click.IntRange(1), help="Of one model call.")
-@click.option("--max-turns", type=click.IntRange(1), help="Model calls of a rollout.  [default: 100]")
-@click.option("--max-tokens", type=click.IntRange(1), help="Input and output tokens of a rollout.")
-@click.option("--max-cost", type=float, help="US dollars of a rollout; needs --price.")
-@click.option("--max-seconds", type=float, help="A rollout fails as `timeout` after this.  [default: 3600]")
-@click.option("--model-timeout", type=float, help="Seconds for one try of a model call.  [default: 600]")
-@click.option("--max-retries", type=click.IntRange(0), help="Further tries of a model call.  [default: 5]")
-@click.option("--max-attempts", type=click.IntRange(1), help="Attempts at a rollout.  [default: 2]")
+@click.option(
+    "--temperature", type=float, metavar="T", help="Sampling, like --top-p; more with --set sampling.KEY=VALUE."
+)
+@click.option("--top-p", type=float, metavar="P")
+@click.option("--max-output-tokens", type=click.IntRange(1), metavar="N", help="Of one model call.")
+@click.option("--max-turns", type=click.IntRange(1), metavar="N", help="Model calls of a rollout.  [default: 100]")
+@click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Input and output tokens of a rollout.")
+@click.option("--max-cost", type=float, metavar="USD", help="US dollars of a rollout; needs --price.")
+@click.option(
+    "--max-seconds",
+    type=float,
+    metavar="SECONDS",
+    help="A rollout fails as `timeout` after this.  [default: 3600]",
+)
+@click.option(
+    "--model-timeout", type=float, metavar="SECONDS", help="Seconds for one try of a model call.  [default: 600]"
+)
+@click.option(
+    "--max-retries", type=click.IntRange(0), metavar="N", help="Further tries of a model call.  [default: 5]"
+)
+@click.option("--max-attempts", type=click.IntRange(1), metavar="N", help="Attempts at a rollout.  [default: 2]")
 @click.option(
     "--judge", help="A model for the environment's verifier to ask; replay:FILE.jsonl for recorded replies."
 )
-@click.option("--judge-base-url", help="The judge's endpoint.")
-@click.option("--price", help="IN,OUT: US dollars per million input and output tokens.")
+@click.option("--judge-base-url", metavar="URL", help="The judge's endpoint.")
+@click.option("--price", metavar="IN,OUT", help="US dollars per million input and output tokens.")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="An experiment file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting, dotted. Repeatable.")
 @quiet_option
@@ -121,7 +143,7 @@ Examples:
 @click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--retry-failed", is_flag=True, help="Run the failed rollouts again, too.")
 @click.option("--base-url", help="Where the model is served now.")
-@click.option("--concurrency", type=click.IntRange(1), help="Rollouts at a time, at most.")
+@click.option("--concurrency", type=click.IntRange(1), metavar="N", help="Rollouts at a time, at most.")
 @quiet_option
 @json_option
 @click.pass_context
