@@ -68,7 +68,8 @@ def test_five_formats(form: Format, text: str, value: Any) -> None:
         ("json", '"' + "x" * 300_000 + '"', "more than 200000 characters"),
         ("yaml", "a: b: c", "not YAML"),
         ("yaml", "!!python/object/apply:os.getcwd []", "not YAML"),
-        ("yaml", "[" * 5_000, "nested deeper than 100"),
+        ("yaml", "[" * 500, "nested deeper than 100"),
+        ("yaml", "[" * 5_000, "nest"),  # newer libyaml stops at a depth of its own first
         ("yaml", "- " * 5_000 + "x", "nested deeper than 100"),
         ("yaml", "a: &a [*a]", "an alias inside of what it names"),
         ("yaml", "a: *b", "an alias inside of what it names, or of nothing"),
