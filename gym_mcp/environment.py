@@ -13,22 +13,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from gym_mcp.errors import UsageError
 from gym_mcp.judge import Judge
-from gym_mcp.suggest import did_you_mean
-from gym_mcp.tools import Tool, explain, tools_of
+from gym_mcp.options import Options, read_options
+from gym_mcp.tools import Tool, tools_of
 from gym_mcp.types import Call, Image, JSONObject, Reward, Row, Task, Transcript
 
 Step: TypeAlias = "Call | str | list[Call]"
 Solution: TypeAlias = "Step | Iterable[Step] | Iterator[Step] | AsyncIterator[Step]"
-
-
-class Options(BaseModel):
-    """Settings of an environment (`--set env.NAME=VALUE`): subclass it inside the environment."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Environment(Generic[Row]):
@@ -213,15 +206,7 @@ class Environment(Generic[Row]):
     @classmethod
     def configured(cls, settings: Mapping[str, Any]) -> type[Environment[Any]]:
         """The class with its options set. Values may be strings: they are read as the option's type."""
-        known = cls.Options.model_fields
-        for key in settings:
-            if key not in known:
-                raise UsageError(f"environment {cls.name}: no option `{key}`{did_you_mean(key, known)}")
-        try:
-            options = cls.Options.model_validate(dict(settings))
-        except ValidationError as e:
-            raise UsageError(f"environment {cls.name}: option {explain(e)}") from None
-        return cls._variant(options=options)
+        return cls._variant(options=read_options(f"environment {cls.name}", cls.Options, settings))
 
     @classmethod
     def judged_by(cls, judge: Judge) -> type[Environment[Any]]:

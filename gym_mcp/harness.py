@@ -26,6 +26,16 @@ class Limits:
 
 
 class Harness(Protocol):
-    """A harness module has `async def run(session, model, limits)`; it sees the agent plane and a model only."""
+    """A harness sees the agent plane and a model, nothing else.
+
+    A module with `async def run(session, model, limits)` is one. A module that takes options has a class
+    `Options` (of `gym_mcp.options.Options`) and `def create(options)`, which returns an object with `run`; its
+    `argument = "OPTION"` names the option that `NAME:VALUE` sets. Such an object may also have:
+
+    - `identity() -> dict`: what decides its rollouts besides its code and options (the version of a binary, the
+      hash of a file that it loads), part of the run's identity;
+    - `async aclose()`: called once, after the last rollout;
+    - `memory_mib: int`: memory of one rollout, where that bounds how many may run at a time.
+    """
 
     async def run(self, session: AgentSession, model: Model, limits: Limits) -> Transcript: ...

@@ -209,16 +209,39 @@ def _environment_class(module: ModuleType, path: Path) -> type[Environment[Any]]
     return leaves[0]
 
 
-def load_harness(spec: str) -> tuple[str, Harness, Path]:
-    """(name, harness, file) of a hub name or a `.py` file. The module itself is the harness: it has `run`."""
-    path = Path(spec) if spec.endswith(".py") else find("harness", spec)
+def load_harness(spec: str, settings: Mapping[str, Any] | None = None) -> tuple[str, Harness, Path]:
+    """(name, harness, file) of a hub name or a `.py` file; `settings` are its options.
+
+    A module with `run` is itself the harness. One with `Options` and `create(options)` makes it, and
+    `NAME:ARGUMENT` sets the option that it declares as its `argument` (`langgraph:my_graph.py:graph`).
+    """
+    head, colon, argument = spec.partition(":")
+    is_file = head.endswith(".py")
+    path = Path(head) if is_file else find("harness", head)
     if not path.is_file():
         raise UsageError(f"harness {spec}: no such file")
-    module = _load(path.resolve())
-    if not callable(getattr(module, "run", None)):
-        raise UsageError(f"{path}: a harness module has `async def run(session, model, limits)`")
     name = path.parent.name if path.name == "harness.py" else path.stem
-    return name, module, path
+    module = _load(path.resolve())
+    settings = dict(settings or {})
+    if colon:
+        if not getattr(module, "argument", ""):
+            raise UsageError(f"harness {name}: takes no argument after a colon (`{spec}`)")
+        settings = {module.argument: argument, **settings}
+    return (f"{name}:{argument}" if colon else name), _harness(module, name, path, settings), path
+
+
+def _harness(module: ModuleType, name: str, path: Path, settings: Mapping[str, Any]) -> Harness:
+    made: Any = module
+    if hasattr(module, "Options") and hasattr(module, "create"):
+        from gym_mcp.options import read_options
+
+        made = module.create(read_options(f"harness {name}", module.Options, settings))
+    elif settings:
+        raise UsageError(f"harness {name}: takes no options (`{next(iter(settings))}`)")
+    if not callable(getattr(made, "run", None)):
+        raise UsageError(f"{path}: a harness module has `async def run(session, model, limits)`")
+    harness: Harness = made
+    return harness
 
 
 def load_module(path: Path) -> ModuleType:

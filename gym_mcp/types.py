@@ -141,6 +141,10 @@ class Transcript:
 
     items: list[Item] = field(default_factory=list)
     stop: str = "completed"
+    spans: list[JSONObject] = field(default_factory=list)
+    """Parts of the harness's work that contain calls (a graph's nodes, sub-agents); fields in `docs/runs.md`."""
+    facts: JSONObject = field(default_factory=dict)
+    """What the harness has to say of this rollout: versions, exit code, skills; JSON, kept as `harness_facts`."""
 
     def messages(self) -> Iterator[Item]:
         """The assistant's message items, in order."""

@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -309,3 +310,42 @@ def test_harnesses_are_modules_with_run(tmp_path: Path) -> None:
     assert hub.load_harness(str(single))[0] == "quick"
     with pytest.raises(UsageError, match="a harness module has `async def run"):
         hub.load_harness("idle")
+
+
+CHOOSY = '''"""Takes options."""
+from gym_mcp.options import Options as Base
+
+argument = "graph"
+
+
+class Options(Base):
+    graph: str
+    depth: int = 1
+
+
+class Choosy:
+    def __init__(self, options):
+        self.options = options
+
+    async def run(self, session, model, limits): ...
+
+
+def create(options):
+    return Choosy(options)
+'''
+
+
+def test_harnesses_take_options_and_an_argument(tmp_path: Path) -> None:
+    write(tmp_path / "harnesses/choosy/harness.py", CHOOSY)
+    hub.add_root(tmp_path)
+    name, harness, _ = hub.load_harness("choosy:mine.py:graph", {"depth": "3"})
+    options: Any = harness.options  # type: ignore[attr-defined]
+    assert name == "choosy:mine.py:graph" and (options.graph, options.depth) == ("mine.py:graph", 3)
+    assert hub.load_harness("choosy", {"graph": "x"})[0] == "choosy"
+    with pytest.raises(UsageError, match=r"^harness choosy: option graph: "):
+        hub.load_harness("choosy")
+    with pytest.raises(UsageError, match="harness choosy: no option `dept`; did you mean `depth`"):
+        hub.load_harness("choosy:x", {"dept": 3})
+    single = write(tmp_path / "quick.py", "async def run(session, model, limits): ...\n")
+    with pytest.raises(UsageError, match="harness quick: takes no argument after a colon"):
+        hub.load_harness(f"{single}:x")

@@ -36,6 +36,8 @@ class Parts:
     limits: Limits
 
     async def aclose(self) -> None:
+        if hasattr(self.harness, "aclose"):
+            await self.harness.aclose()
         await self.model.aclose()
         await self.client.aclose()
         await self.environment_type.judge.aclose()
@@ -49,11 +51,7 @@ async def connect(config: RunConfig) -> Parts:
     """Everything that `config` names; `UsageError` for what does not exist or does not fit together."""
     from gym_mcp.models.spec import make_model
 
-    name, harness, path = hub.load_harness(config.harness)
-    if config.harness_options:
-        if not hasattr(harness, "create"):
-            raise UsageError(f"harness {name}: takes no options (--set harness_options...)")
-        harness = harness.create(**config.harness_options)
+    name, harness, path = hub.load_harness(config.harness, config.harness_options)
     client, cls = await _environment(config)
     try:
         description = await client.describe()
@@ -145,6 +143,7 @@ def identity(config: RunConfig, parts: Parts, tasks_digest: str) -> dict[str, An
         "tasks": tasks_digest,
         "harness": f"{parts.harness_name}:{_harness_digest(parts.harness_path)}",
         "harness_options": json_digest(config.harness_options),
+        **({"harness_identity": parts.harness.identity()} if hasattr(parts.harness, "identity") else {}),
         "model": model,
         "sampling": dict(config.sampling),
         "limits": config.limits.model_dump(),

@@ -31,8 +31,10 @@ class Meter(Model):
 
     async def respond(self, request: Request) -> Response:
         self._check()
+        seq = self._started
         self._started += 1  # counted at the start: a harness may make several calls at once
         response = await self._model.respond(request)
+        response.seq = seq
         self.usage.calls += 1
         self.usage.input += response.usage.input
         self.usage.output += response.usage.output

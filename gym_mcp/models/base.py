@@ -71,6 +71,8 @@ class Response:
     latency: float = 0.0
     """Seconds from the first try to the answer, waits included."""
     retries: int = 0
+    seq: int = -1
+    """Number of the call in its rollout, from 0, in the order in which calls started; set by the meter."""
 
 
 @dataclass(frozen=True, slots=True)
