@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 
 import orjson
 
 from gym_mcp.client import AgentSession
+from gym_mcp.content import output_of
 from gym_mcp.errors import LimitReached
 from gym_mcp.harness import Limits
 from gym_mcp.models.base import Model, Request
@@ -51,7 +51,7 @@ async def _run_calls(session: AgentSession, calls: Sequence[Item]) -> tuple[list
         result = await _run_call(session, call)
         ended = ended or result.ended
         outputs.append(
-            {"type": "function_call_output", "call_id": call.get("call_id", ""), "output": _content(result)}
+            {"type": "function_call_output", "call_id": call.get("call_id", ""), "output": output_of(result)}
         )
     return outputs, ended
 
@@ -65,17 +65,6 @@ async def _run_call(session: AgentSession, call: Item) -> ToolResult:
     if not isinstance(arguments, dict):
         return ToolResult(f"Invalid arguments for {name}: a JSON object is expected.", is_error=True)
     return await session.call(name, arguments)
-
-
-def _content(result: ToolResult) -> str | list[Item]:
-    """A result as the Responses API takes it: text, or parts when there are images."""
-    if not result.images:
-        return result.text
-    parts: list[Item] = [{"type": "input_text", "text": result.text}] if result.text else []
-    for image in result.images:
-        data = base64.b64encode(image.data).decode()
-        parts.append({"type": "input_image", "image_url": f"data:{image.media_type};base64,{data}"})
-    return parts
 
 
 async def _next_user_turn(session: AgentSession, output: Sequence[Item]) -> tuple[list[Item], bool]:
