@@ -210,6 +210,7 @@ def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, att
         "ledger": (verdict.ledger if verdict else attempt.ledger) or [],
         "usage": attempt.meter.as_json() if attempt.meter else None,
         **({"judge_usage": verdict.judge_usage} if verdict and verdict.judge_usage else {}),
+        **(attempt.meter.recorder.as_json() if attempt.meter and attempt.meter.recorder else {}),
         **({"spans": attempt.transcript.spans} if attempt.transcript.spans else {}),
         **({"harness_facts": attempt.transcript.facts} if attempt.transcript.facts else {}),
     }
