@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from gym_mcp.client import AgentSession
 from gym_mcp.episode import FINISHED
-from gym_mcp.errors import EnvironmentFailure, RolloutError
+from gym_mcp.errors import EnvironmentFailure, HarnessError, RolloutError
 from gym_mcp.server import gate
 from gym_mcp.server.agent import LIST_TTL_MS, as_mcp, as_mcp_tool, prompt_list, task_prompt
 from gym_mcp.server.app import AgentManagers
@@ -37,6 +37,7 @@ MAX_RESULT_CHARS: Final = 400_000
 _TOOL_META: Final = {"anthropic/maxResultSizeChars": MAX_RESULT_CHARS}  # else Claude Code puts long results in files
 _CALL_IDS: Final = ("claudecode/toolUseId", "callId")
 _RELAYED: Final = "gym_mcp.relayed"
+_START_SECONDS: Final = 20.0
 _BROKEN: Final = "The environment failed. This episode is over."
 Context = ServerRequestContext[Any, Any]
 
@@ -108,25 +109,37 @@ class Relay:
         self._open: dict[str, Relayed] = {}
         self._check_host = HostCheck()
         self._managers = AgentManagers(_server())
-        self._stack = AsyncExitStack()
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
         self._origin = ""
 
-    @property
-    def port(self) -> int:
-        """Port of the listener on 127.0.0.1."""
-        return int(self._origin.rpartition(":")[2])
-
     async def start(self) -> None:
-        """Begin to listen."""
-        await self._stack.enter_async_context(self._managers.streaming.run())
-        await self._stack.enter_async_context(self._managers.plain.run())
-        self._origin = await self._stack.enter_async_context(listening(self))
+        """Begin to listen. The listener has a task of its own: whoever starts it may be cancelled."""
+        up = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._serve(up))
+        waiting = asyncio.ensure_future(up.wait())
+        await asyncio.wait([self._task, waiting], timeout=_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if self._task.done():
+            await self._task
+        if not up.is_set():
+            raise HarnessError("the relay could not listen on 127.0.0.1")
+
+    async def _serve(self, up: asyncio.Event) -> None:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._managers.streaming.run())
+            await stack.enter_async_context(self._managers.plain.run())
+            self._origin = await stack.enter_async_context(listening(self))
+            up.set()
+            await self._stop.wait()
 
     async def aclose(self) -> None:
         """Stop listening; calls in flight are cut off."""
         for relayed in self._open.values():
             relayed.closed = True
-        await self._stack.aclose()
+        self._stop.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=_START_SECONDS)
 
     @asynccontextmanager
     async def open(self, session: AgentSession) -> AsyncIterator[Relayed]:

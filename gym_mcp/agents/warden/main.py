@@ -32,6 +32,7 @@ def main() -> NoReturn:
     control, status = int(sys.argv[1]), int(sys.argv[2])
     config = _read_line(control)
     kernel.adopt_orphans()
+    os.dup2(os.open(config["stdin"], os.O_RDONLY), 0)  # before the agent's own view of files hides it
     started = time.monotonic()
     child = _start_jailed(config, status) if config.get("jail") else _start(config)
     kernel.keep_memory_private()
@@ -62,8 +63,6 @@ def _start(config: dict[str, Any], uid: int | None = None) -> int:
     try:
         os.setsid()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        stdin = os.open(config["stdin"], os.O_RDONLY)
-        os.dup2(stdin, 0)
         if config.get("jail"):
             jail.become(uid)
         kernel.die_with_parent()  # after the change of user, which would undo it
