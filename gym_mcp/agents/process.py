@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -91,7 +92,10 @@ async def run_program(program: Program, on_line: Callable[[bytes], None]) -> End
         await asyncio.to_thread(_send, control_w, _config(program))
         stderr, _ = await asyncio.gather(_tail(process.stderr), _lines(process.stdout, on_line))
         await process.wait()
-        return _ended(status_r, stderr.decode("utf-8", "replace"))
+        ended = _ended(status_r, stderr.decode("utf-8", "replace"))
+        if ended.exit_code is None:
+            _sweep(program.env)
+        return ended
     finally:
         os.close(control_w)  # the warden ends everything now
         try:
@@ -155,6 +159,17 @@ async def _lines(stream: asyncio.StreamReader | None, on_line: Callable[[bytes],
             parts = []
     if size and size <= MAX_LINE:
         on_line(b"".join(parts))
+
+
+def _sweep(env: Mapping[str, str]) -> None:
+    """Kill what a killed warden has left: whoever has this program's home, which is no other's."""
+    mark = f"HOME={env.get('HOME', '')}\0".encode()
+    if len(mark) < 8:
+        return
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (entry / "environ").read_bytes() + b"\0":
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 def _ended(status: int, stderr: str) -> Ended:

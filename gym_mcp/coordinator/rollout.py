@@ -37,6 +37,7 @@ class Arm:
     harness: Harness
     limits: Limits
     max_attempts: int
+    skills_ref: str | None = None
 
 
 @dataclass(slots=True)
@@ -200,6 +201,7 @@ def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, att
         "seed": seed,
         "harness": arm.harness_name,
         "model": arm.model.spec,
+        **({"skills_ref": arm.skills_ref} if arm.skills_ref else {}),
         "outcome": "failed" if error else "scored",
         "failure": failure,
         "attempts": 1,

@@ -15,6 +15,7 @@ from gym_mcp.coordinator.connect import Parts, connect, differences, gather_task
 from gym_mcp.coordinator.coordinator import Coordinator, remaining
 from gym_mcp.coordinator.events import Listener, RunStarted
 from gym_mcp.coordinator.manifest import make_manifest
+from gym_mcp.coordinator.memory import bound_by_memory
 from gym_mcp.coordinator.past import load_done, set_failed_aside, verify_again
 from gym_mcp.coordinator.rollout import Arm
 from gym_mcp.coordinator.rundir import RunDirectory, digest_of_tasks
@@ -137,8 +138,9 @@ async def _go_on(
     journal.repair(directory.rollouts_path)
     tally = _tally(manifest)
     done = load_done(directory, tally)
+    bound = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None))
     coordinator = Coordinator(
-        _arm(manifest, config, parts), journal.Journal(directory.rollouts_path), tally, config.concurrency
+        _arm(manifest, config, parts), journal.Journal(directory.rollouts_path), tally, bound.allowed
     )
     for listener in listeners:
         coordinator.listen(listener)
@@ -148,6 +150,8 @@ async def _go_on(
     coordinator.emit(
         RunStarted(str(directory.path), tally.expected, tally.done, tally.tasks, tally.repeats, title)
     )
+    if bound.allowed < bound.asked:
+        coordinator.emit(bound)
     work = remaining(directory.task_rows, _parser(parts, directory), tally.repeats, done)
     try:
         complete = await coordinator.run(work)
@@ -183,6 +187,7 @@ def _arm(manifest: JSONObject, config: RunConfig, parts: Parts) -> Arm:
         parts.harness,
         parts.limits,
         config.max_attempts,
+        parts.skills_ref,
     )
 
 
