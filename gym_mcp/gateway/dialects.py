@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from gym_mcp.gateway import chat_in, chat_out, messages_in, messages_out, responses_in, responses_out
+from gym_mcp.gateway import (
+    chat_in,
+    chat_out,
+    gemini_in,
+    gemini_out,
+    messages_in,
+    messages_out,
+    responses_in,
+    responses_out,
+)
 from gym_mcp.gateway.ask import Ask, Kind
 from gym_mcp.gateway.sse import COMMENT
 from gym_mcp.models.base import Response
@@ -26,6 +36,7 @@ class Dialect:
     events: Callable[[Response, Ask], Iterator[bytes]]
     error: Callable[[Kind, str], JSONObject]
     error_events: Callable[[Kind, str], Iterator[bytes]]
+    count: Callable[[Ask], JSONObject] = messages_out.count
     keep_alive: bytes = COMMENT
 
 
@@ -48,7 +59,11 @@ CHAT: Final = Dialect(
 )
 MESSAGES: Final = Dialect(
     "messages", messages_in.read, messages_out.answer, messages_out.events, messages_out.error,
-    messages_out.error_events, messages_out.PING,
+    messages_out.error_events, keep_alive=messages_out.PING,
+)  # fmt: skip
+GEMINI: Final = Dialect(
+    "gemini", gemini_in.read, gemini_out.answer, gemini_out.events, gemini_out.error, gemini_out.error_events,
+    gemini_out.count, keep_alive=b"",
 )  # fmt: skip
 _POST: Final = {
     "/v1/responses": Route(RESPONSES),
@@ -58,10 +73,21 @@ _POST: Final = {
 }
 
 
+_GEMINI: Final = re.compile(r"/v1(?:beta)?/models/([^/:]+):(generateContent|streamGenerateContent|countTokens)")
+
+
 def route(method: str, path: str) -> Route | None:
     """The route of a path under a session's secret; None when there is none."""
     if method == "POST":
-        return _POST.get(path)
+        return _POST.get(path) or _gemini(path)
     if method == "GET" and (path == "/v1/models" or path.startswith("/v1/models/")):
         return Route(RESPONSES, "models")
     return None
+
+
+def _gemini(path: str) -> Route | None:
+    match = _GEMINI.fullmatch(path)
+    if match is None:
+        return None
+    stream = match[2] == "streamGenerateContent"
+    return Route(GEMINI, "count" if match[2] == "countTokens" else "generate", match[1], stream)

@@ -16,7 +16,6 @@ from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
 from gym_mcp.errors import UsageError
 from gym_mcp.gateway.ask import Ask, Kind, Refused
 from gym_mcp.gateway.dialects import STATUS, Dialect, Route, route
-from gym_mcp.gateway.messages_out import count
 from gym_mcp.gateway.session import FINAL_TEXT, GatewaySession
 from gym_mcp.models.base import Model
 from gym_mcp.types import JSONObject
@@ -118,7 +117,7 @@ class Gateway:
             return _json(models(session.model_name, request))
         ask = await _read(request, found)
         if found.action == "count":
-            return _json(count(ask))
+            return _json(found.dialect.count(ask))
         if ask.stream:
             return await self._stream(request, found.dialect, session, ask)
         response, record = await session.respond(ask, found.dialect.name)

@@ -85,7 +85,8 @@ class GatewaySession:
         """
         calls = sorted(self.calls, key=lambda call: call.seq)
         mark_sides(calls, self.recorder.graph)
-        return Transcript(main_items(calls, self.recorder.graph), stop=self.stop or "completed")
+        last = next((call.finish for call in reversed(calls) if not call.side and call.error is None), "completed")
+        return Transcript(main_items(calls, self.recorder.graph), stop=self.stop or last)
 
     async def respond(self, ask: Ask, dialect: str) -> tuple[Response, CallRecord | None]:
         """The model's answer and its record; no record for the text that ends a spent budget.
