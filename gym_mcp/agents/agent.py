@@ -13,7 +13,7 @@ import orjson
 from gym_mcp.agents.package import Package
 from gym_mcp.agents.place import Place
 from gym_mcp.options import Options
-from gym_mcp.types import JSONObject, ToolSpec
+from gym_mcp.types import Item, JSONObject, ToolSpec
 
 
 class AgentOptions(Options):
@@ -72,7 +72,8 @@ class Report(ABC):
     session: str | None = None
     """The agent's name of the conversation, to go on with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.facts: JSONObject = {}
         self.noise = ""
 
@@ -89,6 +90,10 @@ class Report(ABC):
 
     def event(self, event: dict[str, Any]) -> None:
         """One JSON object of stdout."""
+        return None
+
+    def answer(self) -> str | None:
+        """Its last word, where that is not a message of the model's."""
         return None
 
     @abstractmethod
@@ -119,6 +124,8 @@ class Agent(ABC):
     skills_folder: ClassVar[str | None] = None
     """Where below its home it looks for skills; None when it knows none."""
     report: ClassVar[type[Report]] = ExitCode
+    farewell: ClassVar[float] = 30.0
+    """Seconds to end by itself once its budget is spent or the episode has ended; then it is ended."""
 
     @abstractmethod
     def prepare(self, place: Place, link: Link, options: AgentOptions, *, skills: bool) -> None:
@@ -131,3 +138,15 @@ class Agent(ABC):
     def opening(self, text: str, link: Link) -> str:
         """The first thing that it is told: the task's text, with what such an agent needs to know besides."""
         return text
+
+    def embedded(self, output: Sequence[Item], offered: Mapping[str, str]) -> list[Item]:
+        """What an embedded model says, which knows the environment's own names, as this agent takes it.
+
+        `offered`: the agent's name of each environment tool that it offers.
+        """
+        return [
+            {**item, "name": offered[item["name"]]}
+            if item.get("type") == "function_call" and item.get("name") in offered
+            else item
+            for item in output
+        ]

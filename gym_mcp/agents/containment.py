@@ -24,7 +24,7 @@ _numbers = itertools.count(os.getpid())
 
 
 def jail_of(place: Place, installed: Installed, ports: Sequence[int], also: Iterable[Path] = ()) -> Jail:
-    """The jail of one rollout. As root, the agent becomes a user that nobody else is and owns its place."""
+    """The jail of one rollout. As root, the agent becomes a user that nobody else is."""
     uid = _another_user(place)
     readable, links = _system()
     folders = [*installed.folders, Path(sys.base_prefix).resolve(), *also]
@@ -64,13 +64,13 @@ def _files(uid: int, gid: int, home: Path) -> dict[str, str]:
 
 
 def _another_user(place: Place) -> int | None:
-    """A user id for this rollout alone, given its place; None where we are not root."""
+    """A user id for this rollout alone; None where we are not root."""
     if os.geteuid() != 0:
         return None
     number = next(_numbers)
     for base, span in _UIDS:
         try:
-            place.give_to(base + number % span)
+            os.chown(place.shown, base + number % span, base + number % span)
         except OSError:
             continue
         return base + number % span

@@ -56,7 +56,7 @@ class AgentHarness:
                 "use claude-code, codex or simple"
             )
         async with self._relay.open(session) as relayed:
-            watched = Watched(model, relayed, plain=self.options.plain_observations)
+            watched = Watched(agent, model, relayed, plain=self.options.plain_observations)
             gateway = self._gateway.open(watched)
             try:
                 link = Link(

@@ -31,6 +31,8 @@ class Package:
     version: str
     program: str
     also: tuple[str, ...] = ()
+    python: str = ""
+    """`3.12`, where a package of PyPI wants that one and no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def find(harness: str, package: Package, version: str = "", binary: Path | None 
     wanted = version or package.version
     program = _program(_folder(harness, wanted), package)
     if (_folder(harness, wanted) / _COMPLETE).exists() and program.exists():
-        return Installed(program, wanted, (_folder(harness, wanted), *_interpreters(package)))
+        folder = _folder(harness, wanted)
+        return Installed(program, wanted, (folder, *_interpreters(package, folder)))
     on_path = shutil.which(package.program)
     if on_path:
         found = _as_found(Path(on_path))
@@ -113,12 +116,24 @@ def _fill(folder: Path, harness: str, package: Package, version: str) -> None:
         flags = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
         _run([npm, "install", *flags, "--prefix", str(folder), f"{package.name}@{version}", *package.also])
     else:
-        _run([sys.executable, "-m", "venv", str(folder)])
+        _run([_python(harness, package.python), "-m", "venv", str(folder)])
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
         _run([*pip, f"{package.name}=={version}", *package.also])
     if not _program(folder, package).exists():
         raise GymError(f"{package.name} {version} has no program `{package.program}`")
     _run(["chmod", "-R", "a+rX", str(folder)])  # a contained agent is another user
+
+
+def _python(harness: str, version: str) -> str:
+    if not version or version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return sys.executable
+    found = shutil.which(f"python{version}")
+    if found is None:
+        raise UsageError(f"harness {harness}: its package needs Python {version}: python{version} is not on PATH")
+    asked = subprocess.run([found, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, check=False)
+    if asked.returncode:
+        raise UsageError(f"harness {harness}: its package needs Python {version}, and {found} does not run")
+    return asked.stdout.strip()
 
 
 def _run(command: list[str]) -> None:
@@ -161,8 +176,10 @@ def _as_found(program: Path) -> Installed:
     return Installed(program, match[0] if match else "unknown", (*folders, *_interpreter_folders()))
 
 
-def _interpreters(package: Package) -> tuple[Path, ...]:
-    return (Path(sys.base_prefix).resolve(),) if package.registry == "pypi" else _interpreter_folders()
+def _interpreters(package: Package, folder: Path) -> tuple[Path, ...]:
+    if package.registry == "npm":
+        return _interpreter_folders()
+    return ((folder / "bin" / "python").resolve().parents[1],)
 
 
 def _interpreter_folders() -> tuple[Path, ...]:

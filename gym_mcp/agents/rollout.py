@@ -21,10 +21,8 @@ from gym_mcp.client import AgentSession
 from gym_mcp.content import output_of
 from gym_mcp.errors import HarnessError
 from gym_mcp.gateway import GatewaySession
-from gym_mcp.types import Item, JSONObject, Transcript
+from gym_mcp.types import Item, JSONObject, Transcript, assistant_message
 
-FAREWELL: Final = 30.0
-"""Seconds that an agent has to end by itself once its budget is spent or the episode has ended."""
 _STDERR_SHOWN: Final = 600
 
 
@@ -54,6 +52,7 @@ class AgentRollout:
     _replies: list[str] = field(default_factory=list)
     _ends: list[Ended] = field(default_factory=list)
     _facts: JSONObject = field(default_factory=dict)
+    _last_word: str | None = None
 
     async def play(self) -> Transcript:
         """All turns, to the transcript. Raises the owner's error when the rollout is evidence of nothing."""
@@ -86,6 +85,8 @@ class AgentRollout:
         setup = self.setup
         turn = Turn(text, conversation, keep=self.session.multi_turn, skills=setup.skills is not None)
         launch = setup.agent.launch(self.place, self.link, turn, setup.options)
+        if self._jail is not None and self._jail.uid is not None:
+            self.place.give_to(self._jail.uid)
         self.place.write(self.place.stdin, text if launch.on_stdin else "")
         program = Program(
             [str(setup.installed.program), *launch.arguments],
@@ -94,12 +95,13 @@ class AgentRollout:
             self.place.stdin,
             self._jail,
         )
-        report = setup.agent.report()
+        report = setup.agent.report(self.place)
         ended = await self._run(program, report)
         self._facts |= report.facts
         if ended is not None:
             self._ends.append(ended)
         self._check(report, ended)
+        self._last_word = report.answer()
         return report.session or conversation
 
     async def _run(self, program: Program, report: Report) -> Ended | None:
@@ -122,7 +124,7 @@ class AgentRollout:
 
     async def _farewell(self) -> None:
         await self.model.spent.wait()
-        await asyncio.sleep(FAREWELL)
+        await asyncio.sleep(self.setup.agent.farewell)
 
     def _check(self, report: Report, ended: Ended | None) -> None:
         """Raise unless the agent saw its environment and its model, and ended properly or with its budget."""
@@ -165,6 +167,8 @@ class AgentRollout:
         matches = join.matches(found.items)
         items = join.plain(found.items, rename=True) if self.setup.options.plain_observations else found.items
         items = [*items, *_untold(items, matches, self.relayed.calls)]
+        if self._last_word:
+            items.append(assistant_message(self._last_word))
         calls = [{"call_id": call_id, "ledger": number} for call_id, number in matches.items()]
         return Transcript(items, found.stop, found.spans, {**self._about(), **({"calls": calls} if calls else {})})
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
+from gym_mcp.agents.agent import Agent
 from gym_mcp.agents.observations import Join, Names
 from gym_mcp.agents.relay import Relayed
 from gym_mcp.errors import LimitReached, ModelError, RolloutError
 from gym_mcp.models.base import Model, Request, Response
-from gym_mcp.types import Item
 
 _EMBEDDED = "builtin/"
 
@@ -22,13 +21,14 @@ class Watched(Model):
     `error` once the model has failed for good, `spent` once a budget or the episode has come to its end.
     """
 
-    def __init__(self, model: Model, relayed: Relayed | None, *, plain: bool) -> None:
+    def __init__(self, agent: Agent, model: Model, relayed: Relayed, *, plain: bool) -> None:
         self.spec, self.price = model.spec, model.price
         self.asked = 0
         self.offered = False
         self.error: RolloutError | None = None
         self.failed, self.spent = asyncio.Event(), asyncio.Event()
-        self.names = Names(relayed.tools if relayed else ())
+        self.names = Names(relayed.tools)
+        self._agent = agent
         self._model = model
         self._relayed = relayed
         self._plain = plain
@@ -39,13 +39,12 @@ class Watched(Model):
         self.asked += 1
         offered = self.names.offered(request.tools)
         self.offered = self.offered or bool(offered)
-        if self._relayed is not None:
-            if self._relayed.ended:
-                self.spent.set()
-                raise LimitReached("ended")
-            if self._plain:
-                join = Join(self.names, self._relayed.calls)
-                request = Request(join.plain(request.input), request.tools, request.params)
+        if self._relayed.ended:
+            self.spent.set()
+            raise LimitReached("ended")
+        if self._plain:
+            join = Join(self.names, self._relayed.calls)
+            request = Request(join.plain(request.input), request.tools, request.params)
         try:
             response = await self._model.respond(request)
         except ModelError as e:
@@ -56,18 +55,9 @@ class Watched(Model):
             self.spent.set()
             raise
         if self.spec.startswith(_EMBEDDED):
-            response.output = _as_offered(response.output, offered)
+            response.output = self._agent.embedded(response.output, offered)
         return response
 
     def identity(self) -> dict[str, Any]:
         return self._model.identity()
 
-
-def _as_offered(output: Sequence[Item], offered: dict[str, str]) -> list[Item]:
-    """Calls of an embedded model, which knows the environment's own names, under the agent's."""
-    return [
-        {**item, "name": offered[item["name"]]}
-        if item.get("type") == "function_call" and item.get("name") in offered
-        else item
-        for item in output
-    ]

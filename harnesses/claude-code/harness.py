@@ -18,8 +18,8 @@ _DAY_MS = 24 * 60 * 60 * 1_000
 class StreamJSON(Report):
     """The events of `--output-format stream-json`. Its token counts are left alone: the gateway has the true ones."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
         self.result: dict[str, Any] | None = None
         self.server = ""
 

@@ -21,8 +21,8 @@ _DAY = 86_400
 class Events(Report):
     """The events of `codex exec --json`."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
         self.completed = False
         self.failed = ""
 

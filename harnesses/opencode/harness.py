@@ -23,8 +23,8 @@ _OWN_TOOLS = (
 class Events(Report):
     """The events of `opencode run --format json`."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
         self.error = ""
         self.finished = False
 

@@ -24,8 +24,8 @@ _HIDDEN = ("tool_search",)  # with it, MCP tools are deferred and the model sees
 class StreamJSON(Report):
     """The events of `--output-format stream-json`."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
         self.result: dict[str, Any] | None = None
 
     def event(self, event: dict[str, Any]) -> None:
