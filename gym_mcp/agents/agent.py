@@ -119,6 +119,8 @@ class Agent(ABC):
     resumable: ClassVar[bool] = False
     """Whether it can go on with a conversation, for environments that answer its messages."""
     speaks_mcp: ClassVar[bool] = True
+    parses_text: ClassVar[bool] = False
+    """Whether it takes results that are JSON texts for structured ones (`Relay.open`)."""
     has_shell: ClassVar[bool] = False
     """Whether it has a shell however it is configured."""
     skills_folder: ClassVar[str | None] = None

@@ -55,7 +55,7 @@ class AgentHarness:
                 f"harness {agent.name}: cannot go on with a conversation, which this environment's user does; "
                 "use claude-code, codex or simple"
             )
-        async with self._relay.open(session) as relayed:
+        async with self._relay.open(session, parses_text=agent.parses_text) as relayed:
             watched = Watched(agent, model, relayed, plain=self.options.plain_observations)
             gateway = self._gateway.open(watched)
             try:

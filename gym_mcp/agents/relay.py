@@ -65,6 +65,7 @@ class Relayed:
     session: AgentSession
     tools: Sequence[ToolSpec]
     url: str
+    parses_text: bool = False
     calls: list[RelayedCall] = field(default_factory=list)
     seen: bool = False
     ended: bool = False
@@ -142,11 +143,15 @@ class Relay:
             await asyncio.wait([self._task], timeout=_START_SECONDS)
 
     @asynccontextmanager
-    async def open(self, session: AgentSession) -> AsyncIterator[Relayed]:
-        """Relay `session` meanwhile. Its tools are fetched first, so that an agent is answered at once."""
+    async def open(self, session: AgentSession, *, parses_text: bool = False) -> AsyncIterator[Relayed]:
+        """Relay `session` meanwhile. Its tools are fetched first, so that an agent is answered at once.
+
+        `parses_text`: the client makes structured content of a text that happens to be JSON, and then refuses what
+        is no object. It leaves results alone that have some: they get an empty one, which it does not show.
+        """
         secret = secrets.token_urlsafe(24)
         tools = list(await session.list_tools())
-        relayed = Relayed(session, tools, f"{self._origin}/{secret}/mcp")
+        relayed = Relayed(session, tools, f"{self._origin}/{secret}/mcp", parses_text)
         self._open[secret] = relayed
         try:
             yield relayed
@@ -203,7 +208,11 @@ async def _list_tools(ctx: Context, params: Any) -> types.ListToolsResult:
 
 
 async def _call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-    return as_mcp(await _relayed(ctx).call(params.name, params.arguments or {}, _call_id(params)))
+    relayed = _relayed(ctx)
+    result = as_mcp(await relayed.call(params.name, params.arguments or {}, _call_id(params)))
+    if relayed.parses_text:
+        result.structured_content = {}
+    return result
 
 
 async def _list_prompts(ctx: Context, params: Any) -> types.ListPromptsResult:
