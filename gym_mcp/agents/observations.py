@@ -7,6 +7,7 @@ whatever agent played it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -97,11 +98,11 @@ class Join:
         if not text:
             return item
         if isinstance(shown, str):
-            return {**item, "output": text} if text in shown else item
+            return {**item, "output": text} if _holds(shown, text) else item
         if not isinstance(shown, list):
             return item
         texts = [part for part in shown if _is_text(part)]
-        if text not in "\n".join(part["text"] for part in texts):
+        if not _holds("\n".join(part["text"] for part in texts), text):
             return item
         rest = [part for part in shown if not _is_text(part)]
         if not rest:
@@ -111,6 +112,11 @@ class Join:
 
 def _is_text(part: Any) -> bool:
     return isinstance(part, dict) and isinstance(part.get("text"), str)
+
+
+def _holds(shown: str, text: str) -> bool:
+    """Whether all of `text` is in what an agent shows, as it is or (errors, in some) inside a JSON string."""
+    return text in shown or any(json.dumps(text, ensure_ascii=ascii)[1:-1] in shown for ascii in (False, True))
 
 
 def _agree(sent: dict[str, Any], said: Any) -> bool:

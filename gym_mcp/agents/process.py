@@ -88,19 +88,20 @@ async def run_program(program: Program, on_line: Callable[[bytes], None]) -> End
     finally:
         os.close(control_r)
         os.close(status_w)
+    errors = asyncio.create_task(_tail(process.stderr))
+    output = asyncio.create_task(_lines(process.stdout, on_line))
     try:
         await asyncio.to_thread(_send, control_w, _config(program))
-        stderr, _ = await asyncio.gather(_tail(process.stderr), _lines(process.stdout, on_line))
-        await process.wait()
-        ended = _ended(status_r, stderr.decode("utf-8", "replace"))
-        if ended.exit_code is None:
+        said = await _read(status_r)
+        if not said:  # nobody is left to end what may still hold the output open
             _sweep(program.env)
-        return ended
+        await asyncio.wait([errors, output])
+        output.result()
+        return _ended(said, errors.result().decode("utf-8", "replace"))
     finally:
         os.close(control_w)  # the warden ends everything now
         try:
-            if process.returncode is None:
-                await _gone(process)
+            await _gone(process, errors, output)
         finally:
             os.close(status_r)
 
@@ -123,15 +124,18 @@ def _send(fd: int, data: bytes) -> None:
             data = data[os.write(fd, data) :]
 
 
-async def _gone(process: asyncio.subprocess.Process) -> None:
-    """Wait for the end of a warden that was told to end; kill it when it does not."""
-    drained = asyncio.gather(_tail(process.stderr), _tail(process.stdout), process.wait())
+async def _gone(process: asyncio.subprocess.Process, *readers: asyncio.Task[Any]) -> None:
+    """Wait for the end of a warden that was told to end, and of its output; kill it when it does not."""
+    left = [asyncio.create_task(process.wait()), *readers]
     try:
-        async with asyncio.timeout(_LEAVE):
-            await drained
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        _, late = await asyncio.wait(left, timeout=_LEAVE)
+        if late:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.wait(left, timeout=1.0)
+    finally:
+        for task in left:
+            task.cancel()
 
 
 async def _tail(stream: asyncio.StreamReader | None) -> bytes:
@@ -172,12 +176,27 @@ def _sweep(env: Mapping[str, str]) -> None:
                 os.kill(int(entry.name), signal.SIGKILL)
 
 
-def _ended(status: int, stderr: str) -> Ended:
-    os.set_blocking(status, False)
+async def _read(fd: int) -> bytes:
+    """All that is written to a pipe until its writers have gone."""
+    loop, found, over = asyncio.get_running_loop(), bytearray(), asyncio.Event()
+    os.set_blocking(fd, False)
+
+    def ready() -> None:
+        part = os.read(fd, 65_536)
+        found.extend(part)
+        if not part:
+            loop.remove_reader(fd)
+            over.set()
+
+    loop.add_reader(fd, ready)
     try:
-        said = os.read(status, 65_536)
-    except BlockingIOError:
-        said = b""
+        await over.wait()
+    finally:
+        loop.remove_reader(fd)
+    return bytes(found)
+
+
+def _ended(said: bytes, stderr: str) -> Ended:
     if not said:
         return Ended(None, stderr)
     end = json.loads(said.splitlines()[0])

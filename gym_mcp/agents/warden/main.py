@@ -7,6 +7,7 @@ One line of JSON on the second says how the agent ended.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -30,6 +31,8 @@ BROKEN = 125
 def main() -> NoReturn:
     """Run to the agent's end; never returns."""
     control, status = int(sys.argv[1]), int(sys.argv[2])
+    for fd in (control, status):
+        os.set_inheritable(fd, False)  # the agent must neither keep them open nor write to them
     config = _read_line(control)
     kernel.adopt_orphans()
     os.dup2(os.open(config["stdin"], os.O_RDONLY), 0)  # before the agent's own view of files hides it
@@ -37,11 +40,13 @@ def main() -> NoReturn:
     child = _start_jailed(config, status) if config.get("jail") else _start(config)
     kernel.keep_memory_private()
     _let_go_of_streams()
-    _watch(child, control, config["grace"])
-    if not config.get("jail"):
-        report(status, child, started)
-    family.end_descendants()
-    os._exit(0)
+    try:
+        _watch(child, control, config["grace"])
+        if not config.get("jail"):
+            report(status, child, started)
+    finally:
+        family.end_descendants()
+        os._exit(0)
 
 
 def _read_line(fd: int) -> dict[str, Any]:
@@ -91,7 +96,7 @@ def _start_jailed(config: dict[str, Any], status: int) -> int:
             signal.signal(signal.SIGTERM, lambda *_: os.kill(first, signal.SIGTERM))
             _wait(first)
         except BaseException as e:
-            os.write(status, json.dumps({"error": f"containment failed: {e}"}).encode() + b"\n")
+            _say(status, {"error": f"containment failed: {e}"})
         os._exit(0)
     inside.close()
     try:
@@ -116,7 +121,7 @@ def _first_process(config: dict[str, Any], status: int, outside: socket.socket) 
         signal.signal(signal.SIGTERM, lambda *_: _signal_group(child, signal.SIGTERM))
         report(status, child, started)
     except BaseException as e:
-        os.write(status, json.dumps({"error": f"containment failed: {e}"}).encode() + b"\n")
+        _say(status, {"error": f"containment failed: {e}"})
     os._exit(0)
 
 
@@ -164,7 +169,12 @@ def report(status: int, child: int, started: float) -> None:
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
         "peak_kib": usage.ru_maxrss,
     }
-    os.write(status, json.dumps(end).encode() + b"\n")
+    _say(status, end)
+
+
+def _say(status: int, what: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # whoever wanted to know may be gone
+        os.write(status, json.dumps(what).encode() + b"\n")
 
 
 def _let_go_of_streams() -> None:
