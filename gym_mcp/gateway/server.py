@@ -16,6 +16,7 @@ from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
 from gym_mcp.errors import UsageError
 from gym_mcp.gateway.ask import Ask, Kind, Refused
 from gym_mcp.gateway.dialects import STATUS, Dialect, Route, route
+from gym_mcp.gateway.log import CallLog
 from gym_mcp.gateway.session import FINAL_TEXT, GatewaySession
 from gym_mcp.models.base import Model
 from gym_mcp.types import JSONObject
@@ -73,7 +74,13 @@ class Gateway:
         await self.aclose()
 
     def open(
-        self, model: Model, *, final_text: str = FINAL_TEXT, keep_going: bool = False, key: str | None = None
+        self,
+        model: Model,
+        *,
+        final_text: str = FINAL_TEXT,
+        keep_going: bool = False,
+        key: str | None = None,
+        log: CallLog | None = None,
     ) -> GatewaySession:
         """A session in front of `model`, which is a rollout's meter as a rule: its `LimitReached` ends the agent
         with `final_text`. `keep_going`: a failure of the model does not settle all further requests."""
@@ -81,7 +88,7 @@ class Gateway:
             raise RuntimeError("the gateway is not started")
         origin = f"http://127.0.0.1:{self._port}"
         session = GatewaySession(
-            origin, model, final_text=final_text, keep_going=keep_going, key=key, forget=self._forget
+            origin, model, final_text=final_text, keep_going=keep_going, key=key, log=log, forget=self._forget
         )
         self._sessions[_place(session.secret)] = session
         return session

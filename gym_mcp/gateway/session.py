@@ -13,6 +13,7 @@ from gym_mcp.calls import CallRecord, Recorder, content_bytes, digest
 from gym_mcp.errors import LimitReached, ModelError, PromptTooLong, RolloutError
 from gym_mcp.gateway.ask import Ask, Refused
 from gym_mcp.gateway.conversation import main_items, mark_sides
+from gym_mcp.gateway.log import CallLog
 from gym_mcp.gateway.restore import Restorer
 from gym_mcp.gateway.upstream import portable
 from gym_mcp.models.base import Model, Request, Response, Usage
@@ -47,11 +48,11 @@ class GatewaySession:
         *,
         final_text: str = FINAL_TEXT,
         keep_going: bool = False,
-        secret: str | None = None,
         key: str | None = None,
+        log: CallLog | None = None,
         forget: Callable[[GatewaySession], None] | None = None,
     ) -> None:
-        self.secret = secret or secrets.token_urlsafe(24)
+        self.secret = secrets.token_urlsafe(24)
         self.key = key or f"sk-gym-{secrets.token_urlsafe(24)}"
         self.base_url = f"{origin}/{self.secret}"
         self.model_name = MODEL_NAME
@@ -63,6 +64,7 @@ class GatewaySession:
         self._final_text = final_text
         self._keep_going = keep_going
         self._forget = forget
+        self._log = log
         self._closed = False
         self._restorer = Restorer()
         self._in_flight: set[asyncio.Task[Response]] = set()
@@ -109,6 +111,8 @@ class GatewaySession:
         self._restorer.learn(response.output)
         if record is not None:
             record.dialect, record.dropped, record.delivered = dialect, list(ask.dropped), True
+            if self._log is not None:
+                self._log.write(self.recorder, record)
         return response, record
 
     def unread(self, ask: Ask, response: Response, record: CallRecord | None) -> None:
@@ -134,7 +138,9 @@ class GatewaySession:
         except ModelError as error:
             self.error = error
             if not self._records_itself:
-                self.recorder.failed(request, error, -1, started, time.time() - started)
+                failed = self.recorder.failed(request, error, -1, started, time.time() - started)
+                if self._log is not None:
+                    self._log.write(self.recorder, failed)
             raise Refused("too_long" if isinstance(error, PromptTooLong) else "model", str(error)) from None
         except asyncio.CancelledError:
             if self._closed and not _cancelled():

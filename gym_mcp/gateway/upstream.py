@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gym_mcp.gateway.ask import Ask
+from gym_mcp.models.messages import reminder
 from gym_mcp.types import Item, JSONObject, text_of
 
 _ANY_PLACE: Final = frozenset({"openai"})
@@ -29,12 +30,6 @@ def one_system(items: Sequence[Item]) -> list[Item]:
     texts = [text_of(item) for item in items[:start]]
     head: list[Item] = [{"type": "message", "role": "system", "content": "\n\n".join(texts)}] if texts else []
     return head + [reminder(item) if _is_system(item) else item for item in items[start:]]
-
-
-def reminder(item: Item) -> Item:
-    """A system message as a user's. The tag is the one that Claude Code itself uses for such texts."""
-    text = f"<system-reminder>\n{text_of(item)}\n</system-reminder>"
-    return {"type": "message", "role": "user", "content": text}
 
 
 def _is_system(item: Item) -> bool:
