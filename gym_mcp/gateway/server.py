@@ -56,6 +56,11 @@ class Gateway:
         self._port = runner.addresses[0][1]
         self._runner = runner
 
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """(host, port) of each listener; empty before the start."""
+        return [] if self._runner is None else [(host, port) for host, port in self._runner.addresses]
+
     async def aclose(self) -> None:
         """End all sessions and stop listening."""
         sessions = [session for session in self._sessions.values() if session is not None]

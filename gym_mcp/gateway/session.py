@@ -15,7 +15,7 @@ from gym_mcp.gateway.ask import Ask, Refused
 from gym_mcp.gateway.conversation import main_items, mark_sides
 from gym_mcp.gateway.log import CallLog
 from gym_mcp.gateway.restore import Restorer
-from gym_mcp.gateway.upstream import portable
+from gym_mcp.gateway.upstream import EMBEDDED, as_offered, portable
 from gym_mcp.models.base import Model, Request, Response, Usage
 from gym_mcp.types import Transcript, assistant_message
 
@@ -149,8 +149,12 @@ class GatewaySession:
         if self.error is not None and self._may_go_on():
             self.error = None
         if not self._records_itself:
-            return response, self.recorder.answered(request, response, started)
-        return response, self.recorder.find(response.seq)
+            self.recorder.answered(request, response, started)
+        record = self.recorder.find(response.seq) if self._records_itself else self.recorder.calls[-1]
+        if record is not None and self._model.spec.partition("/")[0] in EMBEDDED:
+            response.output = record.items = as_offered(response.output, request.tools)
+            record.output = self.recorder.graph.add(record.items, record.input)
+        return response, record
 
     def _final(self) -> Response:
         return Response([assistant_message(self._final_text)], Usage(), id="final", model=self.model_name)

@@ -9,6 +9,8 @@ from gym_mcp.gateway.ask import Ask
 from gym_mcp.models.messages import reminder
 from gym_mcp.types import Item, JSONObject, text_of
 
+EMBEDDED: Final = frozenset({"builtin", "replay"})
+"""Providers whose models play a script and have not read the tools."""
 _ANY_PLACE: Final = frozenset({"openai"})
 """Providers that take system messages in the middle. Chat templates of open models want one, at the start."""
 
@@ -30,6 +32,20 @@ def one_system(items: Sequence[Item]) -> list[Item]:
     texts = [text_of(item) for item in items[:start]]
     head: list[Item] = [{"type": "message", "role": "system", "content": "\n\n".join(texts)}] if texts else []
     return head + [reminder(item) if _is_system(item) else item for item in items[start:]]
+
+
+def as_offered(output: Sequence[Item], tools: Sequence[Item]) -> list[Item]:
+    """Calls of an embedded model, which knows a tool by its environment's name, under the name that the agent gave
+    it: `add` as `mcp__env__add`. Nothing is guessed where two tools could be meant."""
+    names = [tool["name"] for tool in tools]
+    return [{**item, "name": _offered(item["name"], names)} if "name" in item else item for item in output]
+
+
+def _offered(name: str, names: Sequence[str]) -> str:
+    if name in names:
+        return name
+    longer = [other for other in names if other.endswith(f"_{name}")]
+    return longer[0] if len(longer) == 1 else name
 
 
 def _is_system(item: Item) -> bool:

@@ -36,7 +36,8 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _TOO_LONG: Final = re.compile(
     r"prompt is too long|maximum context length|longer than the (?:model's|maximum) "
-    r"|context (?:window|length) (?:of|is)|exceeds? (?:the )?(?:available |model's |maximum )*(?:context|allowed length)",
+    r"|context (?:window|length) (?:of|is)"
+    r"|exceeds? (?:the )?(?:available |model's |maximum )*(?:context|allowed length)",
     re.IGNORECASE,
 )
 """In the words of Anthropic, vLLM, SGLang, llama.cpp and Ollama."""
