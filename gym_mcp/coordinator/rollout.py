@@ -38,6 +38,7 @@ class Arm:
     harness: Harness
     limits: Limits
     max_attempts: int
+    record_calls: bool = False
 
 
 @dataclass(slots=True)
@@ -99,6 +100,8 @@ async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: in
             episode = await arm.client.open_episode(task, seed=seed, key=key)
             model = arm.model.for_rollout(RolloutContext(task, repeat, seed, episode))
             attempt.meter = Meter(model, arm.limits)
+            if arm.record_calls:
+                attempt.meter.record_calls()
             attempt.transcript = await _run_harness(arm, episode, attempt.meter)
             attempt.verdict = await episode.verify(attempt.transcript)
             return attempt

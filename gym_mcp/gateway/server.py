@@ -231,9 +231,8 @@ def _refusal(dialect: Dialect, kind: Kind, message: str) -> web.Response:
 def models(name: str, request: web.Request) -> JSONObject:
     """The one model that there is, in the form of the client's API; any name is taken in requests."""
     if "anthropic-version" in request.headers:
-        entry: JSONObject = {
-            "type": "model", "id": name, "display_name": name, "created_at": "2025-01-01T00:00:00Z"
-        }  # fmt: skip
+        entry: JSONObject = {"type": "model", "id": name, "display_name": name, "lifecycle": "active"}
+        entry["created_at"] = "1970-01-01T00:00:00Z"  # what the API says where it does not know
         whole: JSONObject = {"data": [entry], "has_more": False, "first_id": name, "last_id": name}
     else:
         entry = {"id": name, "object": "model", "created": 1_735_689_600, "owned_by": "gym-mcp"}

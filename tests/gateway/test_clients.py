@@ -179,6 +179,7 @@ def test_responses() -> None:
     behind(Scripted(TURN), use)
 
 
+CALL_EVENTS = ("function_call_arguments.delta", "function_call_arguments.done")
 RESPONSE_EVENTS = [
     *("created", "in_progress"),
     *("output_item.added", "reasoning_text.delta", "reasoning_text.done", "output_item.done"),
