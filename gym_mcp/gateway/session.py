@@ -103,11 +103,8 @@ class GatewaySession:
             raise Refused("model", str(self.error))
         items = self._restorer.restore(ask.items)
         request = Request(*portable(self._model.spec, items, ask))
-        key = digest(content_bytes([request.input, request.tools, request.params]))
-        if key in self._unread:
-            response, record = self._unread.pop(key)
-        else:
-            response, record = await self._call(request)
+        kept = self._unread.pop(_key(request), None) if self._unread else None
+        response, record = kept or await self._call(request)
         self._restorer.learn(response.output)
         if record is not None:
             record.dialect, record.dropped, record.delivered = dialect, list(ask.dropped), True
@@ -119,8 +116,8 @@ class GatewaySession:
         """The agent went before it had this answer: it gets the same one if it asks the same again."""
         if record is not None and not self._closed:
             record.delivered = False
-            request = portable(self._model.spec, self._restorer.restore(ask.items), ask)
-            self._unread = {digest(content_bytes(list(request))): (response, record)}
+            request = Request(*portable(self._model.spec, self._restorer.restore(ask.items), ask))
+            self._unread = {_key(request): (response, record)}
 
     def _may_go_on(self) -> bool:
         return self._keep_going or isinstance(self.error, PromptTooLong)
@@ -169,6 +166,11 @@ class GatewaySession:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_CLOSING)
+        mark_sides(self.calls, self.recorder.graph)
+
+
+def _key(request: Request) -> str:
+    return digest(content_bytes([request.input, request.tools, request.params]))
 
 
 def _cancelled() -> bool:

@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gym_mcp.gateway import chat_in, chat_out, gemini_in, gemini_out, messages_in, messages_out, responses_in
@@ -92,6 +92,7 @@ def said_of(items: Conversation) -> list[tuple[str, str]]:
     return [(i["role"], text_of(i)) for i in items if i["type"] == "message"]
 
 
+@settings(max_examples=50)
 @given(conversations(result_images=False))
 def test_responses_chat_responses(items: Conversation) -> None:
     dropped: list[str] = []
@@ -107,6 +108,7 @@ def test_responses_chat_responses(items: Conversation) -> None:
     assert not ask.dropped
 
 
+@settings(max_examples=50)
 @given(conversations())
 def test_chat_moves_the_images_of_results_behind_them(items: Conversation) -> None:
     ask = chat_in.read({"messages": to_messages(items)})
@@ -114,6 +116,7 @@ def test_chat_moves_the_images_of_results_behind_them(items: Conversation) -> No
     assert calls_of(ask.items) == calls_of(items)
 
 
+@settings(max_examples=50)
 @given(conversations(result_images=False))
 def test_chat_without_reasoning_says_so(items: Conversation) -> None:
     dropped: list[str] = []
@@ -125,6 +128,7 @@ def test_chat_without_reasoning_says_so(items: Conversation) -> None:
 signatures = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=20)
 
 
+@settings(max_examples=50)
 @given(conversations(), st.data())
 def test_messages_responses_messages(items: Conversation, data: st.DataObject) -> None:
     for item in items:
@@ -142,6 +146,7 @@ def test_messages_responses_messages(items: Conversation, data: st.DataObject) -
     assert [i for i in ask.items if i["type"] == "reasoning"] == [i for i in items if i["type"] == "reasoning"]
 
 
+@settings(max_examples=50)
 @given(conversations())
 def test_anthropic_takes_no_others_reasoning(items: Conversation) -> None:
     dropped: list[str] = []
@@ -162,6 +167,7 @@ def turns_of(items: Conversation) -> list[tuple[Conversation, Conversation]]:
     return turns
 
 
+@settings(max_examples=50)
 @given(conversations())
 def test_an_agent_of_messages_loses_nothing(items: Conversation) -> None:
     """What the gateway answers, and the agent sends back."""
@@ -179,6 +185,7 @@ def test_an_agent_of_messages_loses_nothing(items: Conversation) -> None:
     assert images_of(back) == images_of(items)
 
 
+@settings(max_examples=50)
 @given(conversations())
 def test_an_agent_of_responses_loses_nothing(items: Conversation) -> None:
     sent: list[Any] = []
@@ -194,6 +201,7 @@ def test_an_agent_of_responses_loses_nothing(items: Conversation) -> None:
     assert images_of(back) == images_of(items)
 
 
+@settings(max_examples=50)
 @given(conversations(result_images=False))
 def test_an_agent_of_chat_loses_no_more_than_ids(items: Conversation) -> None:
     messages: list[Any] = []
@@ -208,6 +216,7 @@ def test_an_agent_of_chat_loses_no_more_than_ids(items: Conversation) -> None:
     assert said_of(back) == said_of(items)
 
 
+@settings(max_examples=50)
 @given(conversations(result_images=False), st.booleans())
 def test_an_agent_of_gemini_loses_nothing(items: Conversation, keeps_thoughts: bool) -> None:
     """Gemini CLI drops thoughts and keeps the signatures of calls."""

@@ -185,6 +185,38 @@ def test_the_transcript_goes_on_after_a_compaction() -> None:
     run(check)
 
 
+def test_results_that_an_agent_cuts_later_are_told_once() -> None:
+    """Agents clear old results of tools to save room."""
+
+    async def check() -> None:
+        turns = [[call("add", "{}", f"c{i}")] for i in range(3)]
+        model = Scripted(*turns, [say("done")])
+        async with served(model) as session:
+            messages, main = list(APIS["messages"].body["messages"]), {"tools": [USE]}
+            for i in range(4):
+                answer = (await ask(session, "messages", body={**main, "messages": messages})).json
+                messages += [turn(*answer["content"]), result(f"c{i}", f"result {i}")]
+                if i == 2:
+                    messages[2] = result("c0", "[cleared]")
+            outputs = [i["output"] for i in session.transcript().items if i["type"] == "function_call_output"]
+            assert outputs == ["result 0", "result 1", "result 2"]
+
+    run(check)
+
+
+def test_sub_agents_are_apart_and_changed_instructions_are_not() -> None:
+    async def check() -> None:
+        async with served(Scripted([say("main")], [say("sub")], [say("more")])) as session:
+            other = {"role": "user", "content": "Look into this."}
+            await ask(session, "messages", body={"system": "Main.", "tools": [USE]})
+            await ask(session, "messages", body={"system": "Sub.", "tools": [USE], "messages": [other]})
+            await ask(session, "messages", body={"system": "Main, with a new tool.", "tools": [USE]})
+            session.transcript()
+            assert [c.side for c in session.calls] == [False, True, False]
+
+    run(check)
+
+
 def test_an_answer_that_was_asked_for_again_counts_once() -> None:
     """Claude Code repeats a request without `stream` when a stream broke."""
 
