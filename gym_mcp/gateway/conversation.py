@@ -40,7 +40,7 @@ def main_items(calls: Sequence[CallRecord], graph: MessageGraph) -> list[Item]:
     """What the model said in the main conversation and was told in between, in order.
 
     An answer that the agent asked for again (a broken stream) counts once, as the agent got it last. Where an
-    agent has rewritten what came before (a compaction, old results cut out), only what was not told before is added.
+    agent has rewritten what came before (a compaction, old results cut out), only what is new is added.
     """
     main = [call for call in calls if not call.side and call.error is None and call.delivered]
     items: list[Item] = []
