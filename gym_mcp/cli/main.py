@@ -23,6 +23,7 @@ VERBS = {
     "tools": Verb("gym_mcp.cli.bridge:tools", "List an episode's tools, for agents that have only a shell."),
     "call": Verb("gym_mcp.cli.bridge:call", "Call a tool of an episode from a shell."),
     "serve": Verb("gym_mcp.cli.serve:serve", "Serve environments as MCP servers, over HTTP or stdio."),
+    "gateway": Verb("gym_mcp.cli.gateway:gateway", "Serve any model as the APIs that agents speak."),
     "export": Verb("gym_mcp.cli.export:export", "Write the rollouts of a run in another format."),
 }
 OK, FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141

@@ -9,46 +9,61 @@ from gym_mcp.types import Item, text_of
 
 
 def mark_sides(calls: Sequence[CallRecord], graph: MessageGraph) -> None:
-    """Set `side` of the calls outside the main conversation, which is that of the first call that offers tools (or
-    of the first call, where none does): the same system text, and tools if that one has them."""
-    lead = next((call for call in calls if call.tools), calls[0] if calls else None)
+    """Set `side` of the calls outside the main conversation.
+
+    The main conversation is that of the first call that offers tools (of the first call, where none does). Outside
+    are calls that offer none (titles, summaries), and those that begin with other instructions and another prompt
+    (sub-agents).
+    """
+    ordered = sorted(calls, key=lambda call: call.seq)
+    lead = next((call for call in ordered if call.tools), ordered[0] if ordered else None)
     if lead is None:
         return
-    system = _system(graph.path(lead.input))
+    system, prompt = _beginning(graph.path(lead.input))
     for call in calls:
-        call.side = bool(call.tools) != bool(lead.tools) or _system(graph.path(call.input)) != system
+        other_system, other_prompt = _beginning(graph.path(call.input))
+        elsewhere = other_system != system and other_prompt != prompt
+        call.side = elsewhere or bool(call.tools) != bool(lead.tools)
 
 
-def _system(items: Sequence[Item]) -> str:
-    """The system texts that a conversation begins with."""
-    texts = []
+def _beginning(items: Sequence[Item]) -> tuple[str, str]:
+    """(first system text, fingerprint of the first item that is none) of a conversation."""
+    system = ""
     for item in items:
         if item.get("role") not in ("system", "developer"):
-            break
-        texts.append(text_of(item))
-    return "\n".join(texts[:1])
+            return system, fingerprint(item)
+        system = system or text_of(item)
+    return system, ""
 
 
 def main_items(calls: Sequence[CallRecord], graph: MessageGraph) -> list[Item]:
     """What the model said in the main conversation and was told in between, in order.
 
-    An answer that the agent asked for again (a broken stream) counts once, as the agent got it last. After a
-    compaction the history starts anew: what the agent then says that was not said before is included.
+    An answer that the agent asked for again (a broken stream) counts once, as the agent got it last. Where an
+    agent has rewritten what came before (a compaction, old results cut out), only what is new is added.
     """
     main = [call for call in calls if not call.side and call.error is None and call.delivered]
     items: list[Item] = []
-    known: list[str] = []
+    asked_before, known, told = 0, list[str](), set[str]()
     for i, call in enumerate(main):
         if i + 1 < len(main) and main[i + 1].input == call.input:
             continue
         asked = graph.path(call.input)
         prints = [fingerprint(item) for item in asked]
+        common = _common(known, prints)
+        outside = [item for item in asked[common:] if _from_outside(item)]
         if known:
-            common = _common(known, prints)
-            items += [item for item in asked[common:] if _from_outside(item)]
+            rewritten = common < asked_before
+            items += [item for item in outside if not (rewritten and _name(item) in told)]
+        told |= {_name(item) for item in outside}
         items += call.items
-        known = prints + [fingerprint(item) for item in call.items]
+        asked_before, known = len(prints), prints + [fingerprint(item) for item in call.items]
     return items
+
+
+def _name(item: Item) -> str:
+    """What a told item is known by: a result by its call, whose text may have been cut."""
+    return str(item["call_id"]) if item.get("type") == "function_call_output" else fingerprint(item)
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:

@@ -50,12 +50,13 @@ class _Reader:
         self._open: list[tuple[str, str]] = []
         self._said: list[JSONObject] = []
         self._thoughts: list[Item] = []
+        self._start = 0
 
     def contents(self, contents: list[JSONObject]) -> None:
         for content in contents:
             parts = objects(content.get("parts") or [], "parts")
             if content.get("role") == "model":
-                self._thoughts = []
+                self._thoughts, self._start = [], len(self._ask.items)
                 for part in parts:
                     self._model(part)
             else:
@@ -77,9 +78,11 @@ class _Reader:
             parts = [{"type": "reasoning_text", "text": str(part.get("text", ""))}]
             item = {"type": "reasoning", "summary": [], "content": parts}
         if item is not None and item not in self._thoughts:
-            self._thoughts.append(item)
             self._end_message("assistant")
-            self._ask.items.append(item)
+            # A call's signature stands for a thought that came before all that the turn says.
+            place = len(self._ask.items) if part.get("thought") else self._start + len(self._thoughts)
+            self._ask.items.insert(place, item)
+            self._thoughts.append(item)
 
     def _model(self, part: JSONObject) -> None:
         self._thought(part)

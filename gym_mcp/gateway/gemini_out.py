@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from gym_mcp.gateway.ask import Ask, Kind, pieces, seal
-from gym_mcp.gateway.messages_out import arguments_of, estimate
+from gym_mcp.gateway.messages_out import estimate
 from gym_mcp.gateway.sse import event
 from gym_mcp.models.base import Response
 from gym_mcp.models.chat import reasoning_text
+from gym_mcp.models.messages import arguments_of
 from gym_mcp.types import Item, JSONObject, text_of
 
 _STATUS: Final[dict[Kind, tuple[int, str]]] = {

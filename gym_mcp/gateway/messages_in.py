@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import orjson
-
+from gym_mcp.errors import ModelError
 from gym_mcp.gateway.ask import Ask, Refused, function, objects, unseal
+from gym_mcp.models.messages_answer import to_item
 from gym_mcp.types import Item, JSONObject
 
-SIGNED: Final = "anthropic-thinking:"
-REDACTED: Final = "anthropic-redacted:"
 _BILLING: Final = "x-anthropic-billing-header"
 _PLACEHOLDER: Final = "DeferredToolPlaceholder"
 _BLANKET: Final = 16_000
@@ -64,35 +62,14 @@ def _message(message: JSONObject, ask: Ask) -> None:
 
 def _assistant(blocks: list[JSONObject], ask: Ask) -> None:
     for block in blocks:
-        kind = block.get("type")
-        if kind == "text":
-            parts = [{"type": "output_text", "text": str(block.get("text", "")), "annotations": []}]
-            ask.items.append({"type": "message", "role": "assistant", "status": "completed", "content": parts})
-        elif kind == "tool_use":
-            ask.items.append(_call(block))
-        elif kind in ("thinking", "redacted_thinking"):
-            ask.items.append(_reasoning(block))
+        try:
+            item = unseal(block.get("signature")) or to_item(block)
+        except ModelError as e:
+            raise Refused("bad_request", f"messages: {e}") from None
+        if item is None:
+            ask.drop(f"assistant block `{block.get('type')}`")
         else:
-            ask.drop(f"assistant block `{kind}`")
-
-
-def _call(block: JSONObject) -> Item:
-    arguments = block.get("input")
-    text = arguments if isinstance(arguments, str) else orjson.dumps(arguments or {}).decode()
-    call = {"type": "function_call", "call_id": str(block.get("id")), "name": str(block.get("name"))}
-    return {**call, "arguments": text, "status": "completed"}
-
-
-def _reasoning(block: JSONObject) -> Item:
-    if block.get("type") == "redacted_thinking":
-        return {"type": "reasoning", "summary": [], "encrypted_content": f"{REDACTED}{block.get('data', '')}"}
-    signature = block.get("signature")
-    item = unseal(signature)
-    if item is not None:
-        return item
-    text = {"type": "reasoning_text", "text": str(block.get("thinking", ""))}
-    item = {"type": "reasoning", "summary": [], "content": [text]}
-    return item | ({"encrypted_content": f"{SIGNED}{signature}"} if signature else {})
+            ask.items.append(item)
 
 
 def _outside(role: str, blocks: list[JSONObject], ask: Ask) -> None:

@@ -8,10 +8,10 @@ from typing import Any, Final
 import orjson
 
 from gym_mcp.gateway.ask import Ask, Kind, pieces, seal
-from gym_mcp.gateway.messages_in import REDACTED, SIGNED
 from gym_mcp.gateway.sse import event
 from gym_mcp.models.base import Response, Usage
 from gym_mcp.models.chat import reasoning_text
+from gym_mcp.models.messages import arguments_of, signed
 from gym_mcp.types import Item, JSONObject
 
 PING: Final = event({"type": "ping"}, "ping")
@@ -71,23 +71,9 @@ def blocks(item: Item) -> list[JSONObject]:
 
 
 def _thinking(item: Item) -> JSONObject:
-    hidden = item.get("encrypted_content")
-    text = reasoning_text(item)
-    if isinstance(hidden, str) and hidden.startswith(REDACTED):
-        return {"type": "redacted_thinking", "data": hidden.removeprefix(REDACTED)}
-    if isinstance(hidden, str) and hidden.startswith(SIGNED):
-        return {"type": "thinking", "thinking": text, "signature": hidden.removeprefix(SIGNED)}
-    return {"type": "thinking", "thinking": text, "signature": seal(item)}
-
-
-def arguments_of(item: Item) -> JSONObject:
-    """A call's arguments as an object. What is none goes in one field, so that the tool itself refuses it."""
-    raw = item.get("arguments") or "{}"
-    try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        value = None
-    return value if isinstance(value, dict) else {"arguments": raw}
+    hidden, text = item.get("encrypted_content"), reasoning_text(item)
+    block = signed(hidden, text) if isinstance(hidden, str) else None
+    return block or {"type": "thinking", "thinking": text, "signature": seal(item)}
 
 
 def _usage(usage: Usage) -> JSONObject:
@@ -96,6 +82,7 @@ def _usage(usage: Usage) -> JSONObject:
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": usage.cached,
         "output_tokens": usage.output,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning},
     }
 
 

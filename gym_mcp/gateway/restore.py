@@ -41,7 +41,8 @@ class Restorer:
             if known is not None and known["name"] == item.get("name") and _same(known, item):
                 return known
         elif kind == "message" and item.get("role") == "assistant":
-            return self._texts.get(text_of(item).strip(), item)
+            text = text_of(item).strip()
+            return self._texts.get(text, item) if text else item
         return item
 
 

@@ -16,6 +16,7 @@ from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
 from gym_mcp.errors import UsageError
 from gym_mcp.gateway.ask import Ask, Kind, Refused
 from gym_mcp.gateway.dialects import STATUS, Dialect, Route, route
+from gym_mcp.gateway.log import CallLog
 from gym_mcp.gateway.session import FINAL_TEXT, GatewaySession
 from gym_mcp.models.base import Model
 from gym_mcp.types import JSONObject
@@ -55,6 +56,11 @@ class Gateway:
         self._port = runner.addresses[0][1]
         self._runner = runner
 
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """(host, port) of each listener; empty before the start."""
+        return [] if self._runner is None else [(host, port) for host, port in self._runner.addresses]
+
     async def aclose(self) -> None:
         """End all sessions and stop listening."""
         sessions = [session for session in self._sessions.values() if session is not None]
@@ -73,7 +79,13 @@ class Gateway:
         await self.aclose()
 
     def open(
-        self, model: Model, *, final_text: str = FINAL_TEXT, keep_going: bool = False, key: str | None = None
+        self,
+        model: Model,
+        *,
+        final_text: str = FINAL_TEXT,
+        keep_going: bool = False,
+        key: str | None = None,
+        log: CallLog | None = None,
     ) -> GatewaySession:
         """A session in front of `model`, which is a rollout's meter as a rule: its `LimitReached` ends the agent
         with `final_text`. `keep_going`: a failure of the model does not settle all further requests."""
@@ -81,7 +93,7 @@ class Gateway:
             raise RuntimeError("the gateway is not started")
         origin = f"http://127.0.0.1:{self._port}"
         session = GatewaySession(
-            origin, model, final_text=final_text, keep_going=keep_going, key=key, forget=self._forget
+            origin, model, final_text=final_text, keep_going=keep_going, key=key, log=log, forget=self._forget
         )
         self._sessions[_place(session.secret)] = session
         return session
@@ -219,9 +231,8 @@ def _refusal(dialect: Dialect, kind: Kind, message: str) -> web.Response:
 def models(name: str, request: web.Request) -> JSONObject:
     """The one model that there is, in the form of the client's API; any name is taken in requests."""
     if "anthropic-version" in request.headers:
-        entry: JSONObject = {
-            "type": "model", "id": name, "display_name": name, "created_at": "2025-01-01T00:00:00Z"
-        }  # fmt: skip
+        entry: JSONObject = {"type": "model", "id": name, "display_name": name, "lifecycle": "active"}
+        entry["created_at"] = "1970-01-01T00:00:00Z"  # what the API says where it does not know
         whole: JSONObject = {"data": [entry], "has_more": False, "first_id": name, "last_id": name}
     else:
         entry = {"id": name, "object": "model", "created": 1_735_689_600, "owned_by": "gym-mcp"}

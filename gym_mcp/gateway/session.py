@@ -13,8 +13,9 @@ from gym_mcp.calls import CallRecord, Recorder, content_bytes, digest
 from gym_mcp.errors import LimitReached, ModelError, PromptTooLong, RolloutError
 from gym_mcp.gateway.ask import Ask, Refused
 from gym_mcp.gateway.conversation import main_items, mark_sides
+from gym_mcp.gateway.log import CallLog
 from gym_mcp.gateway.restore import Restorer
-from gym_mcp.gateway.upstream import portable
+from gym_mcp.gateway.upstream import EMBEDDED, as_offered, portable
 from gym_mcp.models.base import Model, Request, Response, Usage
 from gym_mcp.types import Transcript, assistant_message
 
@@ -47,11 +48,11 @@ class GatewaySession:
         *,
         final_text: str = FINAL_TEXT,
         keep_going: bool = False,
-        secret: str | None = None,
         key: str | None = None,
+        log: CallLog | None = None,
         forget: Callable[[GatewaySession], None] | None = None,
     ) -> None:
-        self.secret = secret or secrets.token_urlsafe(24)
+        self.secret = secrets.token_urlsafe(24)
         self.key = key or f"sk-gym-{secrets.token_urlsafe(24)}"
         self.base_url = f"{origin}/{self.secret}"
         self.model_name = MODEL_NAME
@@ -63,6 +64,7 @@ class GatewaySession:
         self._final_text = final_text
         self._keep_going = keep_going
         self._forget = forget
+        self._log = log
         self._closed = False
         self._restorer = Restorer()
         self._in_flight: set[asyncio.Task[Response]] = set()
@@ -101,22 +103,21 @@ class GatewaySession:
             raise Refused("model", str(self.error))
         items = self._restorer.restore(ask.items)
         request = Request(*portable(self._model.spec, items, ask))
-        key = digest(content_bytes([request.input, request.tools, request.params]))
-        if key in self._unread:
-            response, record = self._unread.pop(key)
-        else:
-            response, record = await self._call(request)
+        kept = self._unread.pop(_key(request), None) if self._unread else None
+        response, record = kept or await self._call(request)
         self._restorer.learn(response.output)
         if record is not None:
             record.dialect, record.dropped, record.delivered = dialect, list(ask.dropped), True
+            if self._log is not None:
+                self._log.write(self.recorder, record)
         return response, record
 
     def unread(self, ask: Ask, response: Response, record: CallRecord | None) -> None:
         """The agent went before it had this answer: it gets the same one if it asks the same again."""
         if record is not None and not self._closed:
             record.delivered = False
-            request = portable(self._model.spec, self._restorer.restore(ask.items), ask)
-            self._unread = {digest(content_bytes(list(request))): (response, record)}
+            request = Request(*portable(self._model.spec, self._restorer.restore(ask.items), ask))
+            self._unread = {_key(request): (response, record)}
 
     def _may_go_on(self) -> bool:
         return self._keep_going or isinstance(self.error, PromptTooLong)
@@ -134,7 +135,9 @@ class GatewaySession:
         except ModelError as error:
             self.error = error
             if not self._records_itself:
-                self.recorder.failed(request, error, -1, started, time.time() - started)
+                failed = self.recorder.failed(request, error, -1, started, time.time() - started)
+                if self._log is not None:
+                    self._log.write(self.recorder, failed)
             raise Refused("too_long" if isinstance(error, PromptTooLong) else "model", str(error)) from None
         except asyncio.CancelledError:
             if self._closed and not _cancelled():
@@ -143,8 +146,12 @@ class GatewaySession:
         if self.error is not None and self._may_go_on():
             self.error = None
         if not self._records_itself:
-            return response, self.recorder.answered(request, response, started)
-        return response, self.recorder.find(response.seq)
+            self.recorder.answered(request, response, started)
+        record = self.recorder.find(response.seq) if self._records_itself else self.recorder.calls[-1]
+        if record is not None and self._model.spec.partition("/")[0] in EMBEDDED:
+            response.output = record.items = as_offered(response.output, request.tools)
+            record.output = self.recorder.graph.add(record.items, record.input)
+        return response, record
 
     def _final(self) -> Response:
         return Response([assistant_message(self._final_text)], Usage(), id="final", model=self.model_name)
@@ -159,6 +166,11 @@ class GatewaySession:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_CLOSING)
+        mark_sides(self.calls, self.recorder.graph)
+
+
+def _key(request: Request) -> str:
+    return digest(content_bytes([request.input, request.tools, request.params]))
 
 
 def _cancelled() -> bool:

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from gym_mcp.gateway.ask import Ask
+from gym_mcp.models.messages import reminder
 from gym_mcp.types import Item, JSONObject, text_of
 
+EMBEDDED: Final = frozenset({"builtin", "replay"})
+"""Providers whose models play a script and have not read the tools."""
 _ANY_PLACE: Final = frozenset({"openai"})
 """Providers that take system messages in the middle. Chat templates of open models want one, at the start."""
 
@@ -31,10 +34,18 @@ def one_system(items: Sequence[Item]) -> list[Item]:
     return head + [reminder(item) if _is_system(item) else item for item in items[start:]]
 
 
-def reminder(item: Item) -> Item:
-    """A system message as a user's. The tag is the one that Claude Code itself uses for such texts."""
-    text = f"<system-reminder>\n{text_of(item)}\n</system-reminder>"
-    return {"type": "message", "role": "user", "content": text}
+def as_offered(output: Sequence[Item], tools: Sequence[Item]) -> list[Item]:
+    """Calls of an embedded model, which knows a tool by its environment's name, under the name that the agent gave
+    it: `add` as `mcp__env__add`. Nothing is guessed where two tools could be meant."""
+    names = [tool["name"] for tool in tools]
+    return [{**item, "name": _offered(item["name"], names)} if "name" in item else item for item in output]
+
+
+def _offered(name: str, names: Sequence[str]) -> str:
+    if name in names:
+        return name
+    longer = [other for other in names if other.endswith(f"_{name}")]
+    return longer[0] if len(longer) == 1 else name
 
 
 def _is_system(item: Item) -> bool:
