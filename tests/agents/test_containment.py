@@ -32,8 +32,8 @@ CHEATS = {
     "run directory": "ls -la {run}; cat {run}/*; cat {key}",
     "other rollouts": "cat /tmp/gym-mcp-agent-*/agent/home/*.json /tmp/gym-mcp-agent-*/stdin; ls -d /tmp/gym-mcp-agent-*",
     "through /proc": "ls /proc/1/root/ /proc/1/cwd/; cat /proc/1/root{run}/tasks.jsonl; cat /proc/$PPID/root{run}/tasks.jsonl",
-    "the operator plane": "exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET /healthz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n'"
-    " >&3 && cat <&3",
+    "the operator plane": "bash -c \"exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET /healthz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n'"
+    ' >&3 && cat <&3"',
     "new namespaces": "unshare -Urmp --fork sh -c 'mount -t tmpfs none /mnt; umount -a; cat {run}/tasks.jsonl'",
     "root": "id; sudo -n cat {run}/tasks.jsonl; su -c 'cat {run}/tasks.jsonl'; mount; kill -9 1; echo still here",
 }
