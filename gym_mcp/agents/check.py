@@ -43,7 +43,9 @@ class Counter(Environment[Any]):
 async def check(name: str, version: str = "") -> str:
     """One line that says what ran. `GymError` when it did not work."""
     _, harness, _ = hub.load_harness(name, {"version": version} if version else {})
-    task: Task[Any] = Task("t", [user_message("Raise the counter to 3 with its tools, then say that you are done.")])
+    task: Task[Any] = Task(
+        "t", [user_message("Raise the counter to 3 with its tools, then say that you are done.")]
+    )
     model = make_model("builtin/oracle")
     async with DirectClient(Counter) as client:
         episode = await client.open_episode(task, seed=0)

@@ -71,7 +71,8 @@ def find(harness: str, package: Package, version: str = "", binary: Path | None 
             return found
     option = f" --version {version}" if version and version != package.version else ""
     raise UsageError(
-        f"harness {harness}: `{package.program}` {wanted} is not installed: gym-mcp harness install {harness}{option}"
+        f"harness {harness}: `{package.program}` {wanted} is not installed: "
+        f"gym-mcp harness install {harness}{option}"
     )
 
 
@@ -79,7 +80,9 @@ def install(harness: str, package: Package, version: str = "") -> Installed:
     """Install a version into the cache, once; others who want it meanwhile wait. `GymError` when it fails."""
     wanted = version or package.version
     if not _VERSION.fullmatch(wanted):
-        raise UsageError(f"harness {harness}: --version {wanted}: a full version is expected, e.g. {package.version}")
+        raise UsageError(
+            f"harness {harness}: --version {wanted}: a full version is expected, e.g. {package.version}"
+        )
     folder = _folder(harness, wanted)
     with _locked(folder):
         if not (folder / _COMPLETE).exists():
@@ -130,7 +133,9 @@ def _python(harness: str, version: str) -> str:
     found = shutil.which(f"python{version}")
     if found is None:
         raise UsageError(f"harness {harness}: its package needs Python {version}: python{version} is not on PATH")
-    asked = subprocess.run([found, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, check=False)
+    asked = subprocess.run(
+        [found, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, check=False
+    )
     if asked.returncode:
         raise UsageError(f"harness {harness}: its package needs Python {version}, and {found} does not run")
     return asked.stdout.strip()
@@ -173,6 +178,8 @@ def _as_found(program: Path) -> Installed:
         folders.add(Path(*real.parts[: real.parts.index("node_modules") + 1]))
     elif real.parent.name == "bin":
         folders.add(real.parent.parent)
+        python = real.parent / "python"
+        folders |= {python.resolve().parents[1]} if python.exists() else set()
     return Installed(program, match[0] if match else "unknown", (*folders, *_interpreter_folders()))
 
 

@@ -1,4 +1,4 @@
-"""Skills for agents: a folder of `<name>/SKILL.md`, checked, hashed, and copied to where an agent looks for them."""
+"""Skills for agents: a folder of `<name>/SKILL.md`, checked, hashed, copied to where an agent looks for them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def _check(folder: Path) -> None:
     fields = _front_matter(file, text)
     name, description = fields.get("name"), fields.get("description")
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
-        raise UsageError(f"{file}: `name` is {name!r}: lower-case words joined by hyphens, at most {_MAX_NAME} letters")
+        raise UsageError(
+            f"{file}: `name` is {name!r}: lower-case words joined by hyphens, at most {_MAX_NAME} letters"
+        )
     if name != folder.name:
         raise UsageError(f"{file}: `name` is {name!r}, but its folder is called {folder.name!r}")
     if not isinstance(description, str) or not 0 < len(description.strip()) <= _MAX_DESCRIPTION:

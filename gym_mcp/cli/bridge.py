@@ -1,4 +1,4 @@
-"""`gym-mcp tools|call`: an episode's tools from a shell. The work is in `gym_mcp.agents.bridge`, which imports little."""
+"""`gym-mcp tools|call`: an episode's tools from a shell. `gym_mcp.agents.bridge` does the work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import click
 _RAW = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
-@click.command("tools", epilog="\b\nExample:\n  GYM_MCP_URL=http://127.0.0.1:8765/counter/episodes/HANDLE/mcp gym-mcp tools")
+@click.command(
+    "tools", epilog="\b\nExample:\n  GYM_MCP_URL=http://127.0.0.1:8765/counter/episodes/HANDLE/mcp gym-mcp tools"
+)
 @click.argument("url", required=False)
 @click.pass_context
 def tools(ctx: click.Context, url: str | None) -> None:

@@ -13,13 +13,18 @@ from gym_mcp.cli.lazy import LazyGroup, Verb
 VERBS = {
     "install": Verb("gym_mcp.cli.harness:install_command", "Install a harness's agent into the cache."),
     "list": Verb("gym_mcp.cli.harness:list_command", "List the harnesses that run agents, and what is installed."),
-    "check": Verb("gym_mcp.cli.harness:check_command", "Play one episode with an agent, without a model endpoint."),
+    "check": Verb(
+        "gym_mcp.cli.harness:check_command", "Play one episode with an agent, without a model endpoint."
+    ),
 }
 
 
 @click.command(
     "install",
-    epilog="\b\nExamples:\n  gym-mcp harness install claude-code\n  gym-mcp harness install claude-code --version 2.1.197",
+    epilog="""\b
+Examples:
+  gym-mcp harness install claude-code
+  gym-mcp harness install claude-code --version 2.1.197""",
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--version", default="", metavar="V", help="Another version than the one that was tested.")
@@ -49,7 +54,9 @@ def list_command(as_json: bool) -> None:
         agent = _agent_of(hub.load_module(entry.path))
         if agent is not None:
             package, versions = agent.package, installed_versions(entry.name)
-            rows.append((entry.name, package.version, versions, f"{package.registry}:{package.name}", agent.memory_mib))
+            rows.append(
+                (entry.name, package.version, versions, f"{package.registry}:{package.name}", agent.memory_mib)
+            )
     if as_json:
         fields = ("harness", "tested", "installed", "package", "memory_mib")
         emit_json([dict(zip(fields, row, strict=True)) for row in rows])

@@ -17,8 +17,8 @@ from gym_mcp.types import Item, text_of
 Options = AgentOptions
 _SUBMIT = "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
 _ANSWER = (
-    "\n\nWhen you are done, give your final answer, if the task asks for one, with the very command that ends your work:"
-    f" {_SUBMIT} && printf '%s' 'YOUR ANSWER'"
+    "\n\nWhen you are done, give your final answer, if the task asks for one, with the very command that ends your"
+    f" work: {_SUBMIT} && printf '%s' 'YOUR ANSWER'"
 )
 
 
@@ -43,7 +43,9 @@ class Trajectory(Report):
 
 class MiniSWEAgent(Agent):
     name = "mini-swe-agent"
-    package = Package("pypi", "mini-swe-agent", "2.4.6", "mini", also=("mcp<3",))  # LiteLLM does not import without
+    package = Package(
+        "pypi", "mini-swe-agent", "2.4.6", "mini", also=("mcp<3",)
+    )  # LiteLLM does not import without
     memory_mib = 250
     speaks_mcp = False
     has_shell = True

@@ -15,8 +15,8 @@ Options = AgentOptions
 _DAY_MS = 24 * 60 * 60 * 1_000
 _PROVIDER = "gym"
 _OWN_TOOLS = (
-    "bash edit write read grep glob list patch apply_patch multiedit todowrite todoread webfetch websearch codesearch "
-    "task question lsp skill"
+    "bash edit write read grep glob list patch apply_patch multiedit todowrite todoread webfetch websearch "
+    "codesearch task question lsp skill"
 ).split()
 
 
@@ -55,7 +55,12 @@ class OpenCode(Agent):
 
     def prepare(self, place: Place, link: Link, options: AgentOptions, *, skills: bool) -> None:
         off = [] if options.shell else [name for name in _OWN_TOOLS if not (skills and name == "skill")]
-        model = {"name": link.model, "tool_call": True, "attachment": True, "limit": {"context": 200_000, "output": 32_000}}
+        model = {
+            "name": link.model,
+            "tool_call": True,
+            "attachment": True,
+            "limit": {"context": 200_000, "output": 32_000},
+        }
         config: dict[str, Any] = {
             "$schema": "https://opencode.ai/config.json",
             "model": f"{_PROVIDER}/{link.model}",
@@ -75,7 +80,13 @@ class OpenCode(Agent):
         }
         if link.mcp_url is not None:
             config["mcp"] = {
-                SERVER: {"type": "remote", "url": link.mcp_url, "enabled": True, "oauth": False, "timeout": _DAY_MS}
+                SERVER: {
+                    "type": "remote",
+                    "url": link.mcp_url,
+                    "enabled": True,
+                    "oauth": False,
+                    "timeout": _DAY_MS,
+                }
             }
         place.write(place.work / "opencode.json", json.dumps(config))
 

@@ -14,8 +14,8 @@ from gym_mcp.agents.relay import SERVER
 Options = AgentOptions
 _DAY_MS = 24 * 60 * 60 * 1_000
 _OWN_TOOLS = (
-    "agent ask_user_question cron_create cron_delete cron_list edit exit_plan_mode glob grep_search list_directory "
-    "lsp monitor read_file run_shell_command save_memory send_message skill structured_output task task_stop "
+    "agent ask_user_question cron_create cron_delete cron_list edit exit_plan_mode glob grep_search "
+    "list_directory lsp monitor read_file run_shell_command save_memory send_message skill structured_output task task_stop "
     "todo_write web_fetch web_search write_file"
 ).split()
 _HIDDEN = ("tool_search",)  # with it, MCP tools are deferred and the model sees none of them
@@ -39,7 +39,9 @@ class StreamJSON(Report):
             return "ended without a result"
         if self.result.get("is_error") or exit_code != 0:
             error = self.result.get("error")
-            return f"reports an error: {str(error or self.result.get('result') or self.result.get('subtype'))[:300]}"
+            return (
+                f"reports an error: {str(error or self.result.get('result') or self.result.get('subtype'))[:300]}"
+            )
         return None
 
 

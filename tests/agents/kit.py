@@ -1,4 +1,4 @@
-"""Real agents against a scripted model endpoint: agent -> gateway -> HTTP endpoint, agent -> relay -> environment."""
+"""Real agents against a scripted model endpoint: agent, gateway, HTTP endpoint; agent, relay, environment."""
 
 from __future__ import annotations
 

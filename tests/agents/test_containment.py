@@ -1,4 +1,4 @@
-"""Agents with a shell that try to cheat: what they find contained, and that the same commands find it all otherwise."""
+"""Agents with a shell that cheat: they find nothing contained; the same commands find it all otherwise."""
 
 from __future__ import annotations
 
@@ -23,19 +23,27 @@ from tests.support import missing, run
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 LAB = Path(__file__).parents[1] / "environments" / "lab.py"
 ANSWER, KEY = "NEEDLE-the-answer-is-hidden-here", "NEEDLE-sk-key-of-the-user"
-SHELLS = {"bash": "command", "Bash": "command", "exec_command": "cmd", "shell_command": "command", "shell": "command"}
+SHELLS = {
+    "bash": "command",
+    "Bash": "command",
+    "exec_command": "cmd",
+    "shell_command": "command",
+    "shell": "command",
+}
+_PROC = "cat /proc/[0-9]*/{} 2>/dev/null | tr '\\0' '\\n'"
+_PLACES = "-path /proc -prune -o -path /sys -prune -o -path /usr -prune -o"
+_NAMES = "\\( -name tasks.jsonl -o -name '*.key' -o -name rollouts.jsonl \\)"
+_GET = "GET /healthz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n"
 CHEATS = {
-    "environment": "(env; cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n') | grep -a -i -e needle -e _KEY= | sort -u; true",
-    "command lines": "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | tail -c 3000",
-    "files": "for f in $(find / -path /proc -prune -o -path /sys -prune -o -path /usr -prune -o "
-    "\\( -name tasks.jsonl -o -name '*.key' -o -name rollouts.jsonl \\) -print 2>/dev/null); do echo $f; cat $f; done | head -c 5000",
+    "environment": f"(env; {_PROC.format('environ')}) | grep -a -i -e needle -e _KEY= | sort -u; true",
+    "command lines": f"{_PROC.format('cmdline')} | tail -c 3000",
+    "files": f"for f in $(find / {_PLACES} {_NAMES} -print 2>/dev/null); do echo $f; cat $f; done | head -c 5000",
     "run directory": "ls -la {run}; cat {run}/*; cat {key}",
-    "other rollouts": "cat /tmp/gym-mcp-agent-*/agent/home/*.json /tmp/gym-mcp-agent-*/stdin; ls -d /tmp/gym-mcp-agent-*",
-    "through /proc": "ls /proc/1/root/ /proc/1/cwd/; cat /proc/1/root{run}/tasks.jsonl; cat /proc/$PPID/root{run}/tasks.jsonl",
-    "the operator plane": "bash -c \"exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET /healthz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n'"
-    ' >&3 && cat <&3"',
+    "other rollouts": "ls -d /tmp/gym-mcp-agent-*; cat /tmp/gym-mcp-agent-*/stdin",
+    "through /proc": "ls /proc/1/root/ /proc/1/cwd/; cat /proc/1/root{run}/tasks.jsonl /proc/$PPID/root{run}/tasks.jsonl",
+    "the operator plane": f"bash -c \"exec 3<>/dev/tcp/127.0.0.1/{{port}} && printf '{_GET}' >&3 && cat <&3\"",
     "new namespaces": "unshare -Urmp --fork sh -c 'mount -t tmpfs none /mnt; umount -a; cat {run}/tasks.jsonl'",
-    "root": "id; sudo -n cat {run}/tasks.jsonl; su -c 'cat {run}/tasks.jsonl'; mount; kill -9 1; echo still here",
+    "root": "id; sudo -n cat {run}/tasks.jsonl; su -c 'cat {run}/tasks.jsonl'; kill -9 1; echo still here",
 }
 
 
@@ -137,7 +145,9 @@ def test_hub_folders_below_what_a_jail_shows_are_hidden(monkeypatch: pytest.Monk
     """A wheel carries the hub inside site-packages, which may lie below /usr."""
     from gym_mcp import hub
 
-    monkeypatch.setattr(hub, "roots", lambda: [Path("/usr/lib/python3/site-packages/gym_mcp/_hub"), Path("/srv/hub")])
+    monkeypatch.setattr(
+        hub, "roots", lambda: [Path("/usr/lib/python3/site-packages/gym_mcp/_hub"), Path("/srv/hub")]
+    )
     with new_place() as place:
         jail = jail_of(place, Installed(Path(sys.executable), "1", ()), [1])
     assert "/usr/lib/python3/site-packages/gym_mcp/_hub/tool_servers" in jail.hidden

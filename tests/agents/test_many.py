@@ -1,7 +1,8 @@
-"""Many rollouts at a time through the coordinator: all score, none sees another's episode, and memory bounds them."""
+"""Many rollouts at a time: all score, none sees another's episode, and memory bounds them."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LAB = Path(__file__).parents[1] / "environments" / "lab.py"
 
 
-def to_the_target(body: Body, n: int) -> Answer:
+def to_the_target(body: Body, n: int) -> Answer | Awaitable[Answer]:
     """Adds what the prompt asks for, so that a mixed-up episode would score 0."""
     text = str(body["messages"])
     target = int(text.partition("Bring the counter to ")[2].partition(",")[0] or 0)

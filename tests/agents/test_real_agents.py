@@ -39,7 +39,9 @@ def test_an_agent_solves_an_episode(name: str, version: str) -> None:
     assert got.outcome == ("scored", 1.0, None), got.row["failure"]
     row = got.row
     assert [e["arguments"] for e in row["ledger"]] == [{"amount": 1}, {"amount": 2}]
-    assert [i["type"] for i in row["response"]["output"]] == ["function_call", "function_call_output"] * 2 + ["message"]
+    assert [i["type"] for i in row["response"]["output"]] == ["function_call", "function_call_output"] * 2 + [
+        "message"
+    ]
     assert [i["name"] for i in row["response"]["output"] if "name" in i] == ["add", "add"]
     assert got.outputs == ["1", "3"]
     calls = len(got.bodies)
@@ -99,7 +101,9 @@ def test_images_come_through(name: str) -> None:
 
 @pytest.mark.parametrize("name", FAST_AGENTS)
 def test_a_task_without_tools(name: str) -> None:
-    got = run(lambda: play(name, calling_as_offered([], "42"), data={"only": [], "target": 0}, options=options_of(name)))
+    got = run(
+        lambda: play(name, calling_as_offered([], "42"), data={"only": [], "target": 0}, options=options_of(name))
+    )
     assert got.outcome == ("scored", 1.0, None), got.row["failure"]
     assert got.row["response"]["output"][-1]["content"][0]["text"] == "42"
 
@@ -127,7 +131,9 @@ def test_a_spent_budget_ends_an_agent_that_would_go_on(name: str, limits: Limits
     script = calling_as_offered([("add", {"amount": 1})] * 100)
     got = run(lambda: play(name, script, limits=limits, options=options_of(name)))
     assert (got.outcome, got.row["response"]["stop"]) == (("scored", 1.0, None), stop), got.row["failure"]
-    assert len(got.bodies) == 3 == len(got.outputs), "the last result is on the transcript, though no request told it"
+    assert len(got.bodies) == 3 == len(got.outputs), (
+        "the last result is on the transcript, though no request told it"
+    )
 
 
 @pytest.mark.parametrize("name", ["claude-code", "codex"])

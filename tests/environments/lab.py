@@ -1,4 +1,4 @@
-"""An environment for agents of their own process: every kind of result that an agent may show its model differently."""
+"""An environment with every kind of result that an agent may show its model differently."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Lab(Environment):
     @tool
     def refuse(self) -> str:
         """Refuse."""
-        raise ToolError("refused: <because> it says \"no\"")
+        raise ToolError('refused: <because> it says "no"')
 
     @tool
     async def wait(self) -> str:

@@ -1,4 +1,4 @@
-"""An agent's own view of the machine: a file system by allow-list, its own processes, and a network of a few ports."""
+"""An agent's own view of the machine: files by allow-list, its own processes, a network of a few ports."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ def _special_mounts(root: str) -> None:
     with contextlib.suppress(OSError):  # containers that mask their own /proc allow no other
         kernel.mount("proc", root + "/proc", "proc", flags)
     with contextlib.suppress(OSError):
-        kernel.mount("devpts", root + "/dev/pts", "devpts", kernel.NOSUID | kernel.NOEXEC, "newinstance,ptmxmode=0666")
+        kernel.mount(
+            "devpts", root + "/dev/pts", "devpts", kernel.NOSUID | kernel.NOEXEC, "newinstance,ptmxmode=0666"
+        )
 
 
 def become(uid: int | None) -> None:
