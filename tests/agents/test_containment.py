@@ -40,7 +40,7 @@ CHEATS = {
     "files": f"for f in $(find / {_PLACES} {_NAMES} -print 2>/dev/null); do echo $f; cat $f; done | head -c 5000",
     "run directory": "ls -la {run}; cat {run}/*; cat {key}",
     "other rollouts": "ls -d /tmp/gym-mcp-agent-*; cat /tmp/gym-mcp-agent-*/stdin",
-    "through /proc": "ls /proc/1/root/ /proc/1/cwd/; cat /proc/1/root{run}/tasks.jsonl /proc/$PPID/root{run}/tasks.jsonl",
+    "through /proc": "ls /proc/1/root/ /proc/1/cwd/; cat /proc/1/root{run}/tasks.jsonl /proc/$PPID/root{run}/*",
     "the operator plane": f"bash -c \"exec 3<>/dev/tcp/127.0.0.1/{{port}} && printf '{_GET}' >&3 && cat <&3\"",
     "new namespaces": "unshare -Urmp --fork sh -c 'mount -t tmpfs none /mnt; umount -a; cat {run}/tasks.jsonl'",
     "root": "id; sudo -n cat {run}/tasks.jsonl; su -c 'cat {run}/tasks.jsonl'; kill -9 1; echo still here",

@@ -24,7 +24,6 @@ from tests.agents.kit import (
     processes_with,
 )
 from tests.endpoint import Answer, Body, Hang, Raw, Script, status
-
 from tests.environments.chatty import Chatty
 from tests.support import run
 
