@@ -37,7 +37,9 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_version_is_installed_once_and_found(registry: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="harness tool: `tool` 1.2.3 is not installed: gym-mcp harness install tool$"):
+    with pytest.raises(
+        UsageError, match="harness tool: `tool` 1.2.3 is not installed: gym-mcp harness install tool$"
+    ):
         find("tool", TOOL)
     found = install("tool", TOOL)
     assert (found.version, found.program.parent.parent.parent) == ("1.2.3", package.cache() / "tool" / "1.2.3")
