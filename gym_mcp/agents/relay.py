@@ -175,10 +175,7 @@ class Relay:
             relayed = self._open.get(secret)
             if relayed is None or not slash or rest != "mcp":
                 raise gate.not_found()
-            if scope["method"] != "POST":
-                raise Refused(405, "Method Not Allowed", [(b"allow", b"POST")])
-            body = await gate.read_body(headers, receive)
-            gate.check_json(body)
+            body = await gate.read_message(scope, headers, receive)
         except Refused as refused:
             return await gate.refuse(refused, send)
         scope[_RELAYED] = relayed

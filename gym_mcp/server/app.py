@@ -80,10 +80,7 @@ class App:
             headers = gate.clean(scope)
             self._check_host(headers)
             manager = self._admit(scope, headers)
-            if scope["method"] != "POST":
-                raise Refused(405, "Method Not Allowed", [(b"allow", b"POST")])
-            body = await gate.read_body(headers, receive)
-            gate.check_json(body)
+            body = await gate.read_message(scope, headers, receive)
         except Refused as refused:
             return await gate.refuse(refused, send)
         await manager.handle_request(scope, gate.replay(body, receive), send)

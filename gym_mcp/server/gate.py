@@ -92,6 +92,15 @@ async def read_body(headers: Headers, receive: Receive) -> bytes:
             return body
 
 
+async def read_message(scope: Scope, headers: Headers, receive: Receive) -> bytes:
+    """The JSON-RPC message of a POST, which is the only method that MCP needs here."""
+    if scope["method"] != "POST":
+        raise Refused(405, "Method Not Allowed", [(b"allow", b"POST")])
+    body = await read_body(headers, receive)
+    check_json(body)
+    return body
+
+
 def check_json(body: bytes) -> None:
     """Refuse what is not JSON (NaN and lone surrogates are not), or nested too deeply to be handled safely."""
     try:

@@ -17,8 +17,8 @@ from gym_mcp.agents.shell import bridge_environment, put_bridge, with_tools
 from gym_mcp.direct import DirectClient
 from gym_mcp.types import ToolSpec
 from tests.agents.test_relay import NEW, relaying
-from tests.environments.ladder import PIXEL
 from tests.environments.lab import Lab
+from tests.environments.ladder import PIXEL
 from tests.support import run
 
 SCHEMA: dict[str, Any] = {

@@ -28,7 +28,7 @@ from tests.environments.chatty import Chatty
 from tests.support import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-Given: TypeAlias = Answer | Awaitable[Answer]
+Given: TypeAlias = "Answer | Awaitable[Answer]"
 STEPS = [("add", {"amount": 1}), ("add", {"amount": 2})]
 
 

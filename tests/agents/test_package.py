@@ -1,4 +1,4 @@
-"""Installing agents: one folder a version, whole or not at all; what is found, and what is said when nothing is."""
+"""Installing agents: a folder for each version, whole or not at all; what is found, what is said otherwise."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_version_is_installed_once_and_found(registry: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match="harness tool: `tool` 1.2.3 is not installed: gym-mcp harness install tool$"
+        UsageError, match=r"harness tool: `tool` 1\.2\.3 is not installed: gym-mcp harness install tool$"
     ):
         find("tool", TOOL)
     found = install("tool", TOOL)
