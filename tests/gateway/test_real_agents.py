@@ -19,6 +19,7 @@ from gym_mcp.gateway import GatewaySession
 from gym_mcp.harness import Limits
 from gym_mcp.models.base import Model, Request
 from gym_mcp.types import Item, Transcript
+from tests import npm
 from tests.gateway import agents
 from tests.gateway.kit import Scripted, call, say, served, think
 from tests.servers import running
@@ -52,7 +53,7 @@ class Counter(Environment):
 def installed() -> None:
     try:
         agents.install()
-    except agents.Unavailable as e:
+    except npm.Unavailable as e:
         missing(str(e))
 
 
