@@ -14,8 +14,8 @@ EMBEDDED: Final = frozenset({"builtin", "replay"})
 _LARGE: Final = frozenset({"openai", "anthropic"})
 """Providers whose models may all answer at that length."""
 _BLANKET: Final = 16_000
-"""Output tokens from which on a limit is an agent's default for any model (Claude Code and opencode say 32,000), not
-a wish. A server refuses it where it does not fit into the context window."""
+"""Output tokens from which on a limit is an agent's default for any model (Claude Code and opencode say 32,000),
+not a wish. A server refuses it where it does not fit into the context window."""
 _ANY_PLACE: Final = frozenset({"openai"})
 """Providers that take system messages in the middle. Chat templates of open models want one, at the start."""
 
