@@ -36,7 +36,7 @@ scalars = (
     st.none() | st.booleans() | st.integers(-5, 99) | st.floats(allow_nan=False) | st.text(max_size=3) | WORDS
 )
 values = st.recursive(
-    scalars | WORDS, lambda v: st.lists(v, max_size=3) | st.dictionaries(KEYS, v, max_size=5), max_leaves=25
+    scalars | WORDS, lambda v: st.lists(v, max_size=3) | st.dictionaries(KEYS, v, max_size=3), max_leaves=6
 )
 settings_of_calls = st.dictionaries(
     st.sampled_from(
@@ -46,17 +46,28 @@ settings_of_calls = st.dictionaries(
     values,
     max_size=4,
 )
-block = st.dictionaries(KEYS, values, max_size=5)
-turn = st.fixed_dictionaries({"role": WORDS, "content": st.lists(block, max_size=3) | WORDS})
-turns = st.lists(block | turn, max_size=3)
-conversation = turns.map(lambda given: {"messages": given, "input": given, "contents": given})
+ROLES = st.sampled_from("user assistant system developer tool model".split())
+FIELDS = """text input output content name arguments id call_id tool_use_id image_url source signature thinking
+    summary encrypted_content namespace data url file refusal is_error""".split()
+PARTS = "text functionCall functionResponse inlineData fileData thought thoughtSignature".split()
+TURN_FIELDS = "tool_calls tool_call_id reasoning_content refusal name type".split()
+block = st.fixed_dictionaries({"type": WORDS}, optional={field: values for field in FIELDS})
+part = st.dictionaries(st.sampled_from(PARTS), values | st.dictionaries(KEYS, values), min_size=1, max_size=2)
+turn = st.fixed_dictionaries(
+    {"role": ROLES, "content": st.lists(block, max_size=3) | WORDS, "parts": st.lists(part, max_size=3)},
+    optional={field: values | st.lists(block, max_size=2) for field in TURN_FIELDS},
+)
+turns = st.lists(turn, min_size=1, max_size=3)
+conversation = st.one_of(turns, turns, st.lists(turn | block, max_size=3)).map(
+    lambda given: {"messages": given, "input": given, "contents": given}
+)
 bodies = st.tuples(st.dictionaries(KEYS, values, max_size=3), settings_of_calls, conversation).map(
     lambda parts: {**parts[0], **parts[1], **parts[2]}
 )
 
 
 @pytest.mark.parametrize("dialect", [MESSAGES, CHAT, RESPONSES, GEMINI], ids=lambda d: str(d.name))
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(body=bodies)
 def test_every_body_is_read_or_refused(dialect: Dialect, body: dict[str, Any]) -> None:
     try:
