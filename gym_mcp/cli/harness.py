@@ -42,7 +42,7 @@ def install_command(names: tuple[str, ...], version: str) -> None:
         click.echo(f"{name} {found.version}: {found.program}")
 
 
-@click.command("list")
+@click.command("list", epilog="\b\nExample:\n  gym-mcp harness list")
 @json_option
 def list_command(as_json: bool) -> None:
     """List the harnesses that run agents: the tested version, what is installed, memory of one rollout."""
@@ -65,9 +65,9 @@ def list_command(as_json: bool) -> None:
     click.echo(table(("HARNESS", "TESTED", "INSTALLED", "PACKAGE", "MEMORY"), cells, limit=width()))
 
 
-@click.command("check")
+@click.command("check", epilog="\b\nExample:\n  gym-mcp harness check claude-code")
 @click.argument("name")
-@click.option("--version", default="", metavar="V")
+@click.option("--version", default="", metavar="V", help="Another version than the one that was tested.")
 def check_command(name: str, version: str) -> None:
     """Play one episode of a small environment with NAME's agent; the embedded oracle is its model.
 

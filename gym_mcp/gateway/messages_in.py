@@ -15,8 +15,6 @@ from gym_mcp.types import Item, JSONObject
 
 _BILLING: Final = "x-anthropic-billing-header"
 _PLACEHOLDER: Final = "DeferredToolPlaceholder"
-_BLANKET: Final = 16_000
-"""`max_tokens` from here on is a client's blanket default (the field is required), not a wish."""
 _SAME: Final = ("temperature", "top_p")
 _OWN: Final = ("thinking", "output_config", "stop_sequences", "top_k")
 _READ: Final = frozenset(
@@ -133,16 +131,13 @@ def _tool(tool: JSONObject, ask: Ask) -> None:
 
 def _params(body: JSONObject, ask: Ask) -> None:
     ask.params |= {name: body[name] for name in _SAME if body.get(name) is not None}
-    limit = body.get("max_tokens")
-    if isinstance(limit, int) and limit < _BLANKET:
-        ask.params["max_output_tokens"] = limit
-    elif limit is not None:
-        ask.drop("`max_tokens` of 16000 or more")
+    if isinstance(body.get("max_tokens"), int):
+        ask.params["max_output_tokens"] = body["max_tokens"]
     choice = body.get("tool_choice")
     if isinstance(choice, dict):
         if choice.get("type") == "tool":
             ask.params["tool_choice"] = {"type": "function", "name": choice.get("name")}
-        elif choice.get("type") in _CHOICES:
+        elif str(choice.get("type")) in _CHOICES:
             ask.params["tool_choice"] = _CHOICES[choice["type"]]
         if choice.get("disable_parallel_tool_use"):
             ask.params["parallel_tool_calls"] = False

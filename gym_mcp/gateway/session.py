@@ -104,13 +104,27 @@ class GatewaySession:
         items = self._restorer.restore(ask.items)
         request = Request(*portable(self._model.spec, items, ask))
         kept = self._unread.pop(_key(request), None) if self._unread else None
-        response, record = kept or await self._call(request)
+        try:
+            response, record = kept or await self._call(request)
+        except Refused:
+            self._note_failure(ask, dialect)
+            raise
         self._restorer.learn(response.output)
         if record is not None:
             record.dialect, record.dropped, record.delivered = dialect, list(ask.dropped), True
-            if self._log is not None:
-                self._log.write(self.recorder, record)
+            self._write(record)
         return response, record
+
+    def _note_failure(self, ask: Ask, dialect: str) -> None:
+        new = (call for call in reversed(self.calls) if call.error is not None and not call.dialect)
+        record = next(new, None)
+        if record is not None:
+            record.dialect, record.dropped = dialect, list(ask.dropped)
+            self._write(record)
+
+    def _write(self, record: CallRecord) -> None:
+        if self._log is not None:
+            self._log.write(self.recorder, record)
 
     def unread(self, ask: Ask, response: Response, record: CallRecord | None) -> None:
         """The agent went before it had this answer: it gets the same one if it asks the same again."""
@@ -135,9 +149,7 @@ class GatewaySession:
         except ModelError as error:
             self.error = error
             if not self._records_itself:
-                failed = self.recorder.failed(request, error, -1, started, time.time() - started)
-                if self._log is not None:
-                    self._log.write(self.recorder, failed)
+                self.recorder.failed(request, error, -1, started, time.time() - started)
             raise Refused("too_long" if isinstance(error, PromptTooLong) else "model", str(error)) from None
         except asyncio.CancelledError:
             if self._closed and not _cancelled():

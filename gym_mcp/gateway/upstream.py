@@ -1,4 +1,4 @@
-"""What an agent asked, in the form that the model behind it can take. Pure functions."""
+"""What an agent asked, in the form that the model behind it can take."""
 
 from __future__ import annotations
 
@@ -11,14 +11,23 @@ from gym_mcp.types import Item, JSONObject, text_of
 
 EMBEDDED: Final = frozenset({"builtin", "replay"})
 """Providers whose models play a script and have not read the tools."""
+_LARGE: Final = frozenset({"openai", "anthropic"})
+"""Providers whose models may all answer at that length."""
+_BLANKET: Final = 16_000
+"""Output tokens from which on a limit is an agent's default for any model (Claude Code and opencode say 32,000),
+not a wish. A server refuses it where it does not fit into the context window."""
 _ANY_PLACE: Final = frozenset({"openai"})
 """Providers that take system messages in the middle. Chat templates of open models want one, at the start."""
 
 
 def portable(spec: str, items: Sequence[Item], ask: Ask) -> tuple[list[Item], list[Item], JSONObject]:
-    """(input, tools, params) of the call to a model of this spec."""
+    """(input, tools, params) of the call to a model of this spec; `ask.dropped` tells what that leaves out."""
     provider = spec.partition("/")[0]
     params = {**ask.params, **ask.own.get(provider, {})}
+    limit = params.get("max_output_tokens")
+    if provider not in _LARGE and isinstance(limit, int) and limit >= _BLANKET:
+        del params["max_output_tokens"]
+        ask.drop(f"a limit of {_BLANKET} output tokens or more")
     if not ask.tools:
         params = {k: v for k, v in params.items() if k not in ("tool_choice", "parallel_tool_calls")}
     return list(items) if provider in _ANY_PLACE else one_system(items), ask.tools, params

@@ -6,22 +6,16 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from gym_mcp.gateway import GatewaySession
+from tests import npm
 
 PACKAGES: Final = ("@anthropic-ai/claude-code@2.1.329", "@openai/codex@0.169", "@google/gemini-cli@0.61.0")
 PROMPT: Final = "Count to 2 with the add tool."
-_INSTALL_SECONDS: Final = 300
-
-
-class Unavailable(Exception):
-    """The agents cannot be had here; says why."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +33,12 @@ class Ran:
 
 
 def cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "gym-mcp" / "agents"
+    return npm.cache("agents")
 
 
 def install() -> None:
-    """Install the agents unless they are there."""
-    marker = cache() / "installed.json"
-    if marker.exists() and json.loads(marker.read_text()) == list(PACKAGES):
-        return
-    if shutil.which("npm") is None:
-        raise Unavailable("npm is not installed")
-    cache().mkdir(parents=True, exist_ok=True)
-    command = ["npm", "install", "--no-fund", "--no-audit", "--prefix", str(cache()), *PACKAGES]
-    done = subprocess.run(command, timeout=_INSTALL_SECONDS, text=True, capture_output=True, check=False)
-    if done.returncode != 0:
-        raise Unavailable(f"npm install: {done.stderr[-300:]}")
-    marker.write_text(json.dumps(PACKAGES))
+    """Install the agents unless they are there; `npm.Unavailable` says why not."""
+    npm.install(cache(), PACKAGES)
 
 
 def claude(home: Path, session: GatewaySession, url: str) -> tuple[list[str], dict[str, str]]:
@@ -116,8 +99,7 @@ async def play(name: str, folder: Path, session: GatewaySession, url: str, secon
     home.mkdir()
     work.mkdir()
     command, variables = AGENTS[name](home, session, url)
-    binaries = cache() / "node_modules" / ".bin"
-    environ = {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "HOME": str(home), **variables}
+    environ = {"PATH": npm.search_path(cache()), "HOME": str(home), **variables}
     process = await asyncio.create_subprocess_exec(
         *command,
         env=environ,

@@ -18,7 +18,10 @@ from gym_mcp.errors import ModelError, PromptTooLong
 from gym_mcp.gateway import GatewaySession
 from gym_mcp.harness import Limits
 from gym_mcp.models.base import Model, Request
+from gym_mcp.models.spec import make_model
 from gym_mcp.types import Item, Transcript
+from tests import npm
+from tests.endpoint import Body, Endpoint, Reply, tool_outputs
 from tests.gateway import agents
 from tests.gateway.kit import Scripted, call, say, served, think
 from tests.servers import running
@@ -52,7 +55,7 @@ class Counter(Environment):
 def installed() -> None:
     try:
         agents.install()
-    except agents.Unavailable as e:
+    except npm.Unavailable as e:
         missing(str(e))
 
 
@@ -103,6 +106,63 @@ def test_an_agent_solves_the_episode(name: str, tmp_path: Path) -> None:
                 assert item in sent
             assert [c.delivered for c in s.session.calls] == [True] * 3
             assert not any(c.side for c in s.session.calls)
+
+    run(check)
+
+
+def thinking(body: Body, n: int) -> Reply:
+    """A Messages endpoint whose model thinks before each call, and wants its signed thoughts back."""
+    name = next(tool["name"] for tool in body["tools"] if tool["name"].endswith("add"))
+    done = len(tool_outputs(body))
+    thought = {"type": "thinking", "thinking": f"Step {done}.", "signature": f"c2lnbmVk{done}"}
+    use = {"type": "tool_use", "id": f"toolu_{done}", "name": name, "input": {"amount": 1}}
+    last = {"type": "text", "text": "The counter is at 2."}
+    content = [thought, use] if done < 2 else [thought, last]
+    return Reply([], extra={"content": content, "stop_reason": "tool_use" if done < 2 else "end_turn"})
+
+
+def test_codex_on_an_anthropic_model(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with Endpoint(thinking, record=True) as endpoint:
+            model = make_model("anthropic/claude", base_url=endpoint.url)
+            async with scene(tmp_path, Meter(model, Limits())) as s:
+                ran = await agents.play("codex", tmp_path, s.session, s.url)
+                assert ran.code == 0, ran
+                assert (await s.episode.verify(s.session.transcript())).score == 1.0
+            await model.aclose()
+            blocks = [b for m in endpoint.bodies[-1]["messages"] for b in m["content"]]
+            assert [b["signature"] for b in blocks if b["type"] == "thinking"] == ["c2lnbmVk0", "c2lnbmVk1"]
+            assert [b["tool_use_id"] for b in blocks if b["type"] == "tool_result"] == ["toolu_0", "toolu_1"]
+
+    run(check)
+
+
+def test_claude_code_on_a_chat_model(tmp_path: Path) -> None:
+    """As vLLM serves them: reasoning in a field of the message, one system message at the start."""
+
+    def script(body: Body, n: int) -> Reply:
+        name = next(t["function"]["name"] for t in body["tools"] if t["function"]["name"].endswith("add"))
+        done = len(tool_outputs(body))
+        calls = [{"id": f"c{done}", "type": "function", "function": {"name": name, "arguments": '{"amount": 1}'}}]
+        said: Any = {"role": "assistant", "content": None, "reasoning_content": f"Step {done}."}
+        said |= {"tool_calls": calls} if done < 2 else {"content": "The counter is at 2."}
+        choice = {"index": 0, "message": said, "finish_reason": "stop", "token_ids": [done]}
+        return Reply([], extra={"choices": [choice], "prompt_token_ids": [7] * 5})
+
+    async def check() -> None:
+        async with Endpoint(script, record=True) as endpoint:
+            model = make_model("openai-chat/m", base_url=endpoint.url, params={"return_token_ids": True})
+            async with scene(tmp_path, Meter(model, Limits())) as s:
+                ran = await agents.play("claude", tmp_path, s.session, s.url)
+                assert ran.code == 0, ran
+                assert (await s.episode.verify(s.session.transcript())).score == 1.0
+                assert [c.tokens and c.tokens.generation for c in s.session.calls] == [[0], [1], [2]]
+            await model.aclose()
+            messages = endpoint.bodies[-1]["messages"]
+            roles = [m["role"] for m in messages]
+            assert roles[0] == "system" and "system" not in roles[1:]
+            assert [m["reasoning_content"] for m in messages if "reasoning_content" in m] == ["Step 0.", "Step 1."]
+            assert endpoint.bodies[0]["return_token_ids"] is True
 
     run(check)
 

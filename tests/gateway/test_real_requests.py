@@ -89,7 +89,7 @@ def test_claude_code() -> None:
     assert kinds == ["input_text", "input_image", "input_text"]
     for what in ("billing", "DeferredToolPlaceholder", "web_search_20250305", "tool_addition", "server_tool_use"):
         assert any(what in line for line in asked.dropped), what
-    for what in ("is_error", "max_tokens", "context_management", "some_future_field"):
+    for what in ("is_error", "context_management", "some_future_field"):
         assert any(what in line for line in asked.dropped), what
 
 
@@ -101,11 +101,13 @@ def test_open_models_get_one_system_message_first() -> None:
     assert text_of(items[0]) == "You are Claude Code.\n\nMCP instructions."
     assert text_of(items[2]) == "<system-reminder>\nEnvironment.\n</system-reminder>"
     assert not {"thinking", "output_config", "max_output_tokens"} & params.keys()
+    assert "a limit of 16000 output tokens or more" in asked.dropped
 
 
 def test_anthropics_own_models_get_their_own_settings() -> None:
     asked = messages_in.read(CLAUDE)
     params = portable("anthropic/claude", asked.items, asked)[2]
+    assert params["max_output_tokens"] == 32_000
     assert params["thinking"] == {"type": "adaptive"}
     assert params["output_config"] == {"effort": "medium"}
 

@@ -72,7 +72,7 @@ def test_a_failure_of_the_model_is_final(dialect: str, stream: bool) -> None:
             assert len(model.requests) == 1
             assert isinstance(session.error, ModelError)
             assert session.error.kind == "model"
-            assert [c.finish for c in session.calls] == ["error"]
+            assert [(c.finish, c.dialect) for c in session.calls] == [("error", dialect)]
 
     run(check)
 
