@@ -176,10 +176,8 @@ def _as_found(program: Path) -> Installed:
     folders = {program.parent, real.parent}
     if "node_modules" in real.parts:
         folders.add(Path(*real.parts[: real.parts.index("node_modules") + 1]))
-    elif real.parent.name == "bin":
-        folders.add(real.parent.parent)
-        python = real.parent / "python"
-        folders |= {python.resolve().parents[1]} if python.exists() else set()
+    elif (real.parent.parent / "pyvenv.cfg").exists():
+        folders |= {real.parent.parent, (real.parent / "python").resolve().parents[1]}
     return Installed(program, match[0] if match else "unknown", (*folders, *_interpreter_folders()))
 
 

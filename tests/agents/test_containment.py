@@ -153,3 +153,14 @@ def test_hub_folders_below_what_a_jail_shows_are_hidden(monkeypatch: pytest.Monk
     assert "/usr/lib/python3/site-packages/gym_mcp/_hub/tool_servers" in jail.hidden
     assert not any(path.startswith("/srv") for path in [*jail.hidden, *jail.readable])
     assert jail.writable == [str(place.shown)]
+
+
+def test_a_program_in_the_home_does_not_show_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "agent"
+    program.touch()
+    with new_place() as place:
+        jail = jail_of(place, Installed(program, "1", (tmp_path, tmp_path.parent, Path("/"))), [1])
+    assert str(program) in jail.readable
+    assert not any(tmp_path.is_relative_to(path) for path in jail.readable)
