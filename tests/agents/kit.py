@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,5 +129,5 @@ def processes_with(text: str) -> list[int]:
 
 
 def agent_processes() -> list[int]:
-    """Processes that live in a rollout's place."""
-    return processes_with("gym-mcp-agent-")
+    """Processes that live in a place of this test's rollouts."""
+    return processes_with(f"{tempfile.gettempdir()}/gym-mcp-agent-")

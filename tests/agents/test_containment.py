@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ CHEATS = {
     "command lines": f"{_PROC.format('cmdline')} | tail -c 3000",
     "files": f"for f in $(find / {_PLACES} {_NAMES} -print 2>/dev/null); do echo $f; cat $f; done | head -c 5000",
     "run directory": "ls -la {run}; cat {run}/*; cat {key}",
-    "other rollouts": "ls -d /tmp/gym-mcp-agent-*; cat /tmp/gym-mcp-agent-*/stdin",
+    "other rollouts": "ls -d {places}/gym-mcp-agent-*; cat {places}/gym-mcp-agent-*/stdin",
     "through /proc": "ls /proc/1/root/ /proc/1/cwd/; cat /proc/1/root{run}/tasks.jsonl /proc/$PPID/root{run}/*",
     "the operator plane": f"bash -c \"exec 3<>/dev/tcp/127.0.0.1/{{port}} && printf '{_GET}' >&3 && cat <&3\"",
     "new namespaces": "unshare -Urmp --fork sh -c 'mount -t tmpfs none /mnt; umount -a; cat {run}/tasks.jsonl'",
@@ -57,6 +58,7 @@ class Secrets:
 
     def commands(self) -> dict[str, str]:
         known = {"run": str(self.run), "key": str(self.key_file), "port": str(self.port)}
+        known["places"] = tempfile.gettempdir()
         return {name: _filled(text, known) for name, text in CHEATS.items()}
 
     def needles(self) -> list[str]:
@@ -124,7 +126,7 @@ def test_a_contained_agent_finds_nothing(name: str, options: dict[str, Any], sec
             assert needle not in output, f"{what} revealed it: {output[:2_000]}"
     assert "tasks.jsonl\n" not in outputs["files"] and "sk-user" not in outputs["environment"]
     assert "200 OK" not in outputs["the operator plane"] and "ok" not in outputs["the operator plane"].split()
-    assert outputs["other rollouts"].count("/tmp/gym-mcp-agent-") <= 3, "its own place alone"
+    assert outputs["other rollouts"].count("gym-mcp-agent-") <= 3, "its own place alone"
     assert "still here" in outputs["root"] and "uid=0" not in outputs["root"]
 
 

@@ -21,7 +21,6 @@ from tests.agents.kit import (
     installed,
     offered,
     play,
-    processes_with,
 )
 from tests.endpoint import Answer, Body, Hang, Raw, Script, status
 from tests.environments.chatty import Chatty
@@ -224,4 +223,3 @@ def test_a_killed_evaluation_leaves_no_process(tmp_path: Path, number: int) -> N
             os.kill(process.pid, number)
         finish(process)
         until(lambda: agent_processes() == [], "their end", 30)
-    assert processes_with("gym_mcp.agents.warden") == []
