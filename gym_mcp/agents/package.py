@@ -18,7 +18,7 @@ from gym_mcp.errors import GymError, UsageError
 
 _COMPLETE: Final = ".complete"
 _VERSION: Final = re.compile(r"\d+\.\d+\.\d+[\w.+-]*")
-_INSTALL_SECONDS: Final = 900
+_INSTALL_SECONDS: Final = 1_800
 _ASK_SECONDS: Final = 60
 
 
