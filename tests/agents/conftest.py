@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
-def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    places = tmp_path / "places"
-    places.mkdir()
+def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = tmp_path_factory.mktemp("places")
     monkeypatch.setattr(tempfile, "tempdir", str(places))
     monkeypatch.setenv("TMPDIR", str(places))

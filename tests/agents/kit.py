@@ -25,10 +25,15 @@ from gym_mcp.types import JSONObject, Task, user_message
 from tests.endpoint import Answer, Body, Endpoint, Reply, Script, call, message, tool_outputs
 from tests.environments.lab import Lab
 from tests.support import missing
+from tests.support import run as run_bounded
 
 MCP_AGENTS = ("claude-code", "codex", "qwen-code", "opencode", "gemini-cli")
 FAST_AGENTS = ("claude-code", "codex")
 LEGACY_CLAUDE = "2.1.197"
+
+
+run = functools.partial(run_bounded, limit=170.0)
+"""Real agents start slowly on a machine that is busy."""
 
 
 @functools.cache

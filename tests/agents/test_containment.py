@@ -16,10 +16,10 @@ from gym_mcp.agents.containment import jail_of
 from gym_mcp.agents.package import Installed
 from gym_mcp.agents.place import new_place
 from gym_mcp.agents.process import namespaces_permitted
-from tests.agents.kit import Played, installed, offered, play
+from tests.agents.kit import Played, installed, offered, play, run
 from tests.endpoint import Answer, Body, Reply, Script, call, message, tool_outputs
 from tests.servers import child
-from tests.support import missing, run
+from tests.support import missing
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 LAB = Path(__file__).parents[1] / "environments" / "lab.py"

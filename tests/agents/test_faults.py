@@ -21,10 +21,10 @@ from tests.agents.kit import (
     installed,
     offered,
     play,
+    run,
 )
 from tests.endpoint import Answer, Body, Hang, Raw, Script, status
 from tests.environments.chatty import Chatty
-from tests.support import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 Given: TypeAlias = "Answer | Awaitable[Answer]"

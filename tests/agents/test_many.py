@@ -13,10 +13,9 @@ from gym_mcp.coordinator.config import make_config
 from gym_mcp.coordinator.events import Event, MemoryBound
 from gym_mcp.coordinator.run import Outcome, start
 from gym_mcp.types import JSONObject
-from tests.agents.kit import FAST_AGENTS, agent_processes, calling_as_offered, installed
+from tests.agents.kit import FAST_AGENTS, agent_processes, calling_as_offered, installed, run
 from tests.coordinator.kit import read_lines
 from tests.endpoint import Answer, Body, Endpoint
-from tests.support import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LAB = Path(__file__).parents[1] / "environments" / "lab.py"

@@ -17,11 +17,11 @@ from tests.agents.kit import (
     installed,
     offered,
     play,
+    run,
 )
 from tests.endpoint import tool_outputs
 from tests.environments.chatty import Chatty
 from tests.environments.lab import STORY
-from tests.support import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 SOLVING = calling_as_offered([("add", {"amount": 1}), ("add", {"amount": 2})])

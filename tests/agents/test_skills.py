@@ -12,10 +12,9 @@ from gym_mcp.coordinator.config import make_config
 from gym_mcp.coordinator.connect import connect
 from gym_mcp.coordinator.run import start
 from gym_mcp.errors import UsageError
-from tests.agents.kit import agent_processes, calling_as_offered, installed, offered
+from tests.agents.kit import agent_processes, calling_as_offered, installed, offered, run
 from tests.coordinator.kit import read_lines
 from tests.endpoint import Endpoint
-from tests.support import run
 
 LAB = Path(__file__).parents[1] / "environments" / "lab.py"
 GOOD = "---\nname: counting\ndescription: How to count in the lab.\n---\nAlways count upwards. NEEDLE\n"
