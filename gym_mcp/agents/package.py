@@ -120,7 +120,10 @@ def _fill(folder: Path, harness: str, package: Package, version: str) -> None:
         _run([npm, "install", *flags, "--prefix", str(folder), f"{package.name}@{version}", *package.also])
     else:
         _run([_python(harness, package.python), "-m", "venv", str(folder)])
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        python, uv = str(folder / "bin" / "python"), shutil.which("uv")
+        pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        if uv is not None:  # many requirements of many versions take pip's resolver minutes
+            pip = [uv, "pip", "install", "-q", "--python", python]
         _run([*pip, f"{package.name}=={version}", *package.also])
     if not _program(folder, package).exists():
         raise GymError(f"{package.name} {version} has no program `{package.program}`")
@@ -142,9 +145,17 @@ def _python(harness: str, version: str) -> str:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False
-    )
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_INSTALL_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise GymError(f"`{' '.join(command[:3])} ...` was not done after {_INSTALL_SECONDS} s") from None
     if done.returncode:
         last = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][-3:]
         raise GymError(f"`{' '.join(command[:3])} ...` failed: {' | '.join(last)}")
