@@ -8,7 +8,7 @@ import json
 import random
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, get_args, get_origin
@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from gym_mcp.judge import Judge
 from gym_mcp.options import Options, read_options
 from gym_mcp.tools import Tool, tools_of
-from gym_mcp.types import Call, Image, JSONObject, Reward, Row, Task, Transcript
+from gym_mcp.types import Call, GroupRollout, Image, JSONObject, Reward, Row, Task, Transcript
 
 Step: TypeAlias = "Call | str | list[Call]"
 Solution: TypeAlias = "Step | Iterable[Step] | Iterator[Step] | AsyncIterator[Step]"
@@ -100,7 +100,19 @@ class Environment(Generic[Row]):
 
     def verify(self, transcript: Transcript) -> Any:
         """Score the episode: a float or a `Reward` (or an awaitable of one)."""
+        if self.has("verify_group"):
+            return self.floor
         raise NotImplementedError(f"{type(self).__name__}.verify")
+
+    @classmethod
+    def verify_group(cls, task: Task[Row], rollouts: Sequence[GroupRollout]) -> Any:
+        """Score all rollouts of a task together: one float or `Reward` for each, in their order.
+
+        For scores that compare rollouts (a judge's preferences, the shortest of the right ones). Called once all
+        repeats of the task have ended, with those that `verify` scored; what it gives takes the place of their
+        rewards. The order of `rollouts` must not matter.
+        """
+        raise NotImplementedError(f"{cls.__name__}.verify_group")
 
     def solution(self) -> Solution:
         """A reference solution: steps returned as a list or yielded one by one.

@@ -19,19 +19,18 @@ from gym_mcp.errors import (
     RolloutError,
     ToolError,
     UsageError,
-    VerifierError,
+    one_line,
 )
-from gym_mcp.judge import Hearing, hearing
+from gym_mcp.judge import Hearing
 from gym_mcp.ledger import LedgerEntry, Outcome, entry
 from gym_mcp.reward import check_reward
 from gym_mcp.solution import SolutionSteps, Step
 from gym_mcp.tools import InvalidArguments, Tool, render, storable
 from gym_mcp.types import Image, JSONObject, Reward, Task, ToolResult, Transcript
+from gym_mcp.verdict import hear
 
 FINISHED: Final = "This episode has ended and takes no more calls."
 _CLOSE_TIMEOUT: Final = 10.0
-_JUDGED_TIMEOUT: Final = 900.0
-"""Seconds for a `verify` that asks a judge: an endpoint's retries take their time."""
 
 
 class Episode:
@@ -117,7 +116,7 @@ class Episode:
             failure = e
         except Exception as e:
             failure = EnvironmentFailure(
-                f"{self._cls.name}.{what} raised {_one_line(e)}", retryable=True, detail=traceback.format_exc()
+                f"{self._cls.name}.{what} raised {one_line(e)}", retryable=True, detail=traceback.format_exc()
             )
         self.broken = failure
         raise failure
@@ -171,7 +170,7 @@ class Episode:
         except Exception as e:
             # Its text may hold the answer: the agent learns only that it happened.
             detail = traceback.format_exc()
-            self.broken = EnvironmentFailure(f"tool `{name}` raised {_one_line(e)}", retryable=True, detail=detail)
+            self.broken = EnvironmentFailure(f"tool `{name}` raised {one_line(e)}", retryable=True, detail=detail)
             return Outcome.failed("exception", "The tool failed.", ended=True, detail=detail)
         if len(result.text) > self._cls.max_result_chars:
             text = f"The result is too large: {len(result.text)} characters, {self._cls.max_result_chars} allowed."
@@ -231,22 +230,11 @@ class Episode:
             return self.reward
 
     async def _verify(self, transcript: Transcript) -> Any:
-        name, judged = self._cls.name, self._cls.judge.spec is not None
-        limit = max(self._cls.call_timeout, _JUDGED_TIMEOUT if judged else 0.0)
-        current = Hearing(self.task.id)
-        token = hearing.set(current)
+        about = Hearing(self.task.id)
         try:
-            return await self._run(self.environment.verify, transcript, timeout=limit)
-        except (JudgeError, VerifierError):
-            raise
-        except TimeUp:
-            raise VerifierError(f"{name}.verify took longer than {limit:g} s") from None
-        except Exception as e:
-            raise VerifierError(f"{name}.verify raised {_one_line(e)}", detail=traceback.format_exc()) from None
+            return await hear(self._cls, self._run, about, self.environment.verify, transcript)
         finally:
-            hearing.reset(token)
-            if current.usage.calls:
-                self.judge_usage = current.usage.as_json()
+            self.judge_usage = about.judge_usage or self.judge_usage
 
     async def state(self) -> JSONObject:
         """What the author shows the operator of the state, as JSON. It may be read after `verify`."""
@@ -257,7 +245,7 @@ class Episode:
                 state: JSONObject = await self._run(self._state, timeout=self._cls.call_timeout)
                 return state
             except Exception as e:
-                raise EnvironmentFailure(f"{self._cls.name}.state raised {_one_line(e)}") from None
+                raise EnvironmentFailure(f"{self._cls.name}.state raised {one_line(e)}") from None
 
     def _state(self) -> Any:
         return to_jsonable_python(self.environment.state())
@@ -310,8 +298,3 @@ def _invoke(tool: Tool, environment: Any, arguments: JSONObject) -> Any:
     """Validation and rendering run author code too (validators, iterators): it belongs under the time limit."""
     value = tool.invoke(environment, tool.validate(arguments))
     return value if isinstance(value, Awaitable) else render(value)
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

@@ -7,6 +7,12 @@ from typing import ClassVar, Literal
 FailureKind = Literal["model", "harness", "environment", "verifier", "judge", "timeout", "cancelled"]
 
 
+def one_line(error: BaseException) -> str:
+    """Type and message of an exception, on one line of bounded length."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
 class GymError(Exception):
     """Base of every error that gym-mcp raises on purpose."""
 

@@ -10,19 +10,24 @@ from typing import Any
 
 from gym_mcp.errors import JudgeError, ModelError, UsageError
 from gym_mcp.models.base import Model, Request, Usage
-from gym_mcp.types import Item, Transcript, user_message
+from gym_mcp.types import Item, JSONObject, Transcript, user_message
 
 
 @dataclass(slots=True)
 class Hearing:
-    """One episode's dealings with the judge."""
+    """What one `verify` or `verify_group` has to do with the judge."""
 
     task_id: str
     usage: Usage = field(default_factory=Usage)
 
+    @property
+    def judge_usage(self) -> JSONObject | None:
+        """Tokens under the names of a rollout row; None when the judge was not asked."""
+        return self.usage.as_json() if self.usage.calls else None
+
 
 hearing: ContextVar[Hearing | None] = ContextVar("hearing", default=None)
-"""Set by the episode while its `verify` runs."""
+"""Set while author code scores."""
 
 
 class Judge:

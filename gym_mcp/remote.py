@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Sequence
 from math import inf
 from typing import Any, Final
 
-from gym_mcp.client import AgentSession, Description, EnvironmentClient, EpisodeClient, Verdict
+from gym_mcp.client import AgentSession, Description, EnvironmentClient, EpisodeClient, GroupVerdict, Verdict
 from gym_mcp.datasets import as_row
 from gym_mcp.server.wire import raise_failure
 from gym_mcp.solution import Step
-from gym_mcp.types import Call, JSONObject, Reward, Task, ToolResult, ToolSpec, Transcript
+from gym_mcp.types import Call, GroupRollout, JSONObject, Reward, Task, ToolResult, ToolSpec, Transcript
 
 PAGE: Final = 500
 _LISTS_KEPT: Final = 1_024
@@ -69,6 +69,7 @@ class RemoteClient(EnvironmentClient):
             num_tasks=got["num_tasks"],
             tools=got["tools"],
             identity=got["identity"],
+            groups=got.get("groups", False),
         )
 
     async def tasks(self) -> AsyncIterator[JSONObject]:
@@ -82,6 +83,24 @@ class RemoteClient(EnvironmentClient):
     async def open_episode(self, task: Task[Any], *, seed: int, key: str | None = None) -> EpisodeClient:
         arguments = {"task": as_row(task), "seed": seed, "key": key or secrets.token_hex(12)}
         return RemoteEpisode(self, await self.operate("open_episode", arguments, repeatable=True))
+
+    async def verify_group(self, task: Task[Any], rollouts: Sequence[GroupRollout]) -> GroupVerdict:
+        members = [
+            {
+                "repeat": r.repeat,
+                "items": r.transcript.items,
+                "stop": r.transcript.stop,
+                "reward": r.reward.score,
+                "components": r.reward.components,
+                "notes": r.reward.notes,
+                "ledger": list(r.ledger),
+            }
+            for r in rollouts
+        ]
+        arguments = {"task": as_row(task), "rollouts": members}
+        got = await self.operate("verify_group", arguments, repeatable=True)
+        rewards = [Reward(r["reward"], r["components"], r["notes"]) for r in got["rewards"]]
+        return GroupVerdict(rewards, got.get("judge_usage"))
 
 
 class RemoteSession(AgentSession):

@@ -16,6 +16,7 @@ from typing import Final
 
 _LAYOUT: Final = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
 _BLOCKS: Final = {tokenize.INDENT: "\x02", tokenize.DEDENT: "\x03", tokenize.NEWLINE: "\x04"}
+_VERIFY: Final = frozenset({"verify", "verify_group"})
 _NOT_DATA: Final = {".py", ".pyc", ".md"}
 
 
@@ -133,11 +134,11 @@ def _imports(text: str) -> Iterator[tuple[int, str]]:
 
 
 def split_verify(text: str) -> tuple[bytes, bytes]:
-    """(code without its `verify` methods, code of those methods), comments and layout left out."""
+    """(code without its `verify` and `verify_group` methods, code of those), comments and layout left out."""
     lines = text.split("\n")
     verify: list[str] = []
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == "verify":
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in _VERIFY:
             first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
             block = slice(first - 1, node.end_lineno)
             verify.append("\n".join(["if 1:", *lines[block]]))

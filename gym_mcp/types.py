@@ -168,3 +168,13 @@ class Transcript:
     def calls(self) -> list[Item]:
         """The function calls that the model asked for. The ledger says which of them happened."""
         return [item for item in self.items if item.get("type") == "function_call"]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRollout:
+    """One rollout of a task's group, as `verify_group` sees it: `reward` is what `verify` gave it alone."""
+
+    repeat: int
+    transcript: Transcript
+    reward: Reward
+    ledger: Sequence[JSONObject] = ()

@@ -22,7 +22,16 @@ from gym_mcp.errors import EnvironmentFailure, EpisodeGone, JudgeError, Verifier
 from gym_mcp.http import HTTPClient
 from gym_mcp.hub import load_environment
 from gym_mcp.mcp_client import MemoryClient, StdioClient
-from gym_mcp.types import Image, Task, ToolResult, Transcript, assistant_message, user_message
+from gym_mcp.types import (
+    GroupRollout,
+    Image,
+    Reward,
+    Task,
+    ToolResult,
+    Transcript,
+    assistant_message,
+    user_message,
+)
 from tests.environments.ladder import PIXEL, SECRET
 from tests.servers import LADDER, running, serve_command
 
@@ -126,6 +135,34 @@ def test_the_same_description_tasks_and_tools(rungs: dict[str, Rung]) -> None:
     assert {s["name"]: s["read_only"] for s in direct[2]}["read"] is True
     for other in others:
         assert other == direct
+
+
+def test_the_same_scores_of_a_group(rung: Rung) -> None:
+    members = [
+        GroupRollout(i, Transcript([assistant_message(said)], "max_turns"), Reward(1.0, {"x": 0.5}, "n"), [{}] * i)
+        for i, said in ((2, "two ∎"), (0, "zero"))
+    ]
+
+    async def play(client: EnvironmentClient) -> Any:
+        assert (await client.describe()).groups
+        verdict = await client.verify_group(task(), members)
+        with pytest.raises(VerifierError, match=r"verify_group raised RuntimeError: the answer is 42"):
+            await client.verify_group(task(group="raise"), members)
+        return [asdict(reward) for reward in verdict.rewards], verdict.judge_usage
+
+    rewards, usage = rung.play(play)
+    told = "0 zero max_turns 0; 2 two ∎ max_turns 2"
+    assert rewards == [{"score": 0.5, "components": {"n": 2.0}, "notes": told}] * 2 and usage is None
+
+
+def test_a_group_of_many_long_transcripts(rung: Rung) -> None:
+    size = 100_000 if rung.name == "stdio" else 400_000  # the SDK reads a line of many megabytes slowly
+    members = [GroupRollout(i, Transcript([assistant_message("x" * size)]), Reward(1.0)) for i in range(16)]
+
+    async def play(client: EnvironmentClient) -> Any:
+        return len((await client.verify_group(task(), members)).rewards)
+
+    assert rung.play(play) == 16
 
 
 CALLS: list[tuple[str, dict[str, Any]]] = [

@@ -49,12 +49,12 @@ class Journal:
         self._dirty = False
         self._syncer: asyncio.Task[None] | None = None
 
-    def append(self, row: JSONObject) -> None:
-        """Write one row; on failure the file is cut back to its last whole line and `JournalError` raised.
+    def append(self, *rows: JSONObject) -> None:
+        """Write rows, all or none: on failure the file is cut back to what it was and `JournalError` raised.
 
         `ValueError` or `RecursionError` for a row that no JSON can hold (it contains itself, is nested too deep).
         """
-        line = memoryview(line_of(row))
+        line = memoryview(b"".join(map(line_of, rows)))
         written = 0
         try:
             while written < len(line):

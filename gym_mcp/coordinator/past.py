@@ -9,6 +9,7 @@ import orjson
 
 from gym_mcp.client import EnvironmentClient
 from gym_mcp.coordinator import journal
+from gym_mcp.coordinator.groups import ALONE, as_alone
 from gym_mcp.coordinator.reverify import reverify
 from gym_mcp.coordinator.rundir import RunDirectory
 from gym_mcp.errors import RolloutError
@@ -54,27 +55,43 @@ def _first_of_each(directory: RunDirectory) -> Iterator[JSONObject]:
             yield row
 
 
-def set_failed_aside(directory: RunDirectory) -> None:
-    """Move failed rows to `rollouts.superseded.jsonl`, so that they run again and stay on record."""
+def set_failed_aside(directory: RunDirectory, *, groups: bool = False) -> None:
+    """Move failed rows to `rollouts.superseded.jsonl`, so that they run again and stay on record.
+
+    With `groups`, what else there is of their tasks waits for its group to be scored again; of a rollout that
+    failed because its group could not be scored, only that is done again.
+    """
+    path = directory.rollouts_path
+    tasks = {row["task_index"] for row in journal.read_rows(path) if row["outcome"] == "failed"}
     failed = journal.Journal(directory.path / "rollouts.superseded.jsonl")
+    waiting = journal.Journal(directory.waiting_path) if groups else None
 
     def kept() -> Iterator[JSONObject]:
-        for row in journal.read_rows(directory.rollouts_path):
+        for row in journal.read_rows(path):
             if row["outcome"] == "failed":
                 failed.append(row)
-            else:
+            if waiting is not None and row["task_index"] in tasks:
+                if as_alone(row)["outcome"] == "scored":
+                    waiting.append(row)
+            elif row["outcome"] != "failed":
                 yield row
 
-    journal.rewrite(directory.rollouts_path, kept())
+    journal.rewrite(path, kept())
     failed.close()
+    if waiting is not None:
+        waiting.close()
 
 
 async def verify_again(
-    directory: RunDirectory, client: EnvironmentClient, parse: Callable[[JSONObject], Task[Any]]
+    directory: RunDirectory,
+    client: EnvironmentClient,
+    parse: Callable[[JSONObject], Task[Any]],
+    *,
+    groups: bool = False,
 ) -> int:
     """Replay and score under the verifier as it is now what was scored, or failed because of the verifier.
 
-    How many rewards changed.
+    How many rewards changed. With `groups`, every rollout then waits for its group to be scored.
     The rows as they were stay in `rollouts.before-reverify.jsonl`. A replay that does not bring back what was
     recorded scores nothing: the rollout fails with the divergence as its message.
     """
@@ -85,20 +102,28 @@ async def verify_again(
     scratch = directory.path / "rollouts.reverified.jsonl"
     scratch.unlink(missing_ok=True)
     out = journal.Journal(scratch)
-    tasks = _by_index(directory)
+    waiting = journal.Journal(directory.waiting_path) if groups else None
+    tasks = task_rows_by_index(directory)
     changed = 0
     for row in journal.read_rows(before):
+        if groups:
+            as_alone(row).pop(ALONE)
         if row["outcome"] == "scored" or row["failure"]["kind"] == "verifier":
             old = row["reward"]
             await _score_again(client, parse(tasks(row["task_index"])), row)
             changed += row["reward"] != old
-        out.append(row)
+        if waiting is None:
+            out.append(row)
+        else:
+            waiting.append(as_alone(row))
     await out.aclose()
+    if waiting is not None:
+        waiting.close()
     scratch.replace(directory.rollouts_path)
     return changed
 
 
-def _by_index(directory: RunDirectory) -> Callable[[int], JSONObject]:
+def task_rows_by_index(directory: RunDirectory) -> Callable[[int], JSONObject]:
     """Task rows by index: only their offsets stay in memory."""
     offsets: list[int] = []
     with directory.tasks_path.open("rb") as file:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -14,8 +14,9 @@ from gym_mcp.coordinator.config import RunConfig, make_config
 from gym_mcp.coordinator.connect import Parts, connect, differences, gather_tasks, identity
 from gym_mcp.coordinator.coordinator import Coordinator, remaining
 from gym_mcp.coordinator.events import Listener, RunStarted
+from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.manifest import make_manifest
-from gym_mcp.coordinator.past import load_done, set_failed_aside, verify_again
+from gym_mcp.coordinator.past import load_done, set_failed_aside, task_rows_by_index, verify_again
 from gym_mcp.coordinator.rollout import Arm
 from gym_mcp.coordinator.rundir import RunDirectory, digest_of_tasks
 from gym_mcp.datasets import parse_task
@@ -95,7 +96,7 @@ async def resume(
         try:
             await _prepare(directory, manifest, config, parts)
             if retry_failed:
-                set_failed_aside(directory)
+                set_failed_aside(directory, groups=parts.description.groups)
             return await _go_on(directory, config, parts, listeners, on_ready)
         finally:
             await parts.aclose()
@@ -121,7 +122,8 @@ async def _prepare(directory: RunDirectory, manifest: JSONObject, config: RunCon
         )
     journal.repair(directory.rollouts_path)
     if changed:
-        await verify_again(directory, parts.client, _parser(parts, directory))
+        groups = parts.description.groups
+        await verify_again(directory, parts.client, _parser(parts, directory), groups=groups)
         directory.write_manifest({**manifest, "identity": now})
 
 
@@ -137,8 +139,12 @@ async def _go_on(
     journal.repair(directory.rollouts_path)
     tally = _tally(manifest)
     done = load_done(directory, tally)
+    groups: Groups | None = None
+    if parts.description.groups:
+        groups = Groups(directory.waiting_path, parts.client, tally.repeats)
+        groups.load(done)
     coordinator = Coordinator(
-        _arm(manifest, config, parts), journal.Journal(directory.rollouts_path), tally, config.concurrency
+        _arm(manifest, config, parts), journal.Journal(directory.rollouts_path), tally, config.concurrency, groups
     )
     for listener in listeners:
         coordinator.listen(listener)
@@ -148,13 +154,24 @@ async def _go_on(
     coordinator.emit(
         RunStarted(str(directory.path), tally.expected, tally.done, tally.tasks, tally.repeats, title)
     )
-    work = remaining(directory.task_rows, _parser(parts, directory), tally.repeats, done)
+    parse = _parser(parts, directory)
+    work = remaining(directory.task_rows, parse, tally.repeats, done, task_by_task=groups is not None)
     try:
-        complete = await coordinator.run(work)
+        complete = await coordinator.run(work, _ended(directory, parse, groups))
     finally:
         metrics = _metrics(manifest, tally)
         _write_metrics(directory, metrics)
     return Outcome(directory.path, complete, metrics)
+
+
+def _ended(
+    directory: RunDirectory, parse: Callable[[JSONObject], Task[Any]], groups: Groups | None
+) -> Iterator[tuple[int, Task[Any]]]:
+    """Groups that only wait for being scored: (task index, task)."""
+    if groups is not None:
+        rows = task_rows_by_index(directory)
+        for index in groups.complete():
+            yield index, parse(rows(index))
 
 
 def summarize(path: Path) -> Outcome:

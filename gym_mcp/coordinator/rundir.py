@@ -33,6 +33,7 @@ class RunDirectory:
         self.manifest_path = path / "manifest.json"
         self.tasks_path = path / "tasks.jsonl"
         self.rollouts_path = path / "rollouts.jsonl"
+        self.waiting_path = path / "rollouts.waiting.jsonl"
         self.metrics_path = path / "metrics.json"
         self._lock: int | None = None
         self._created = False

@@ -15,7 +15,7 @@ from gym_mcp.datasets import Rows, parse_task
 from gym_mcp.environment import Environment
 from gym_mcp.errors import RolloutError, UsageError
 from gym_mcp.seeds import episode_seed
-from gym_mcp.types import Item, JSONObject, Task, Transcript, assistant_message, text_of
+from gym_mcp.types import GroupRollout, Item, JSONObject, Reward, Task, Transcript, assistant_message, text_of
 
 
 @dataclass(slots=True)
@@ -93,10 +93,50 @@ def _transcript(row: JSONObject, where: str) -> Transcript:
     return Transcript(items, str(response.get("stop", "completed")) if isinstance(response, dict) else "completed")
 
 
-async def score_all(
-    client: EnvironmentClient, rows: Iterable[tuple[JSONObject, Task[Any], Transcript]]
-) -> AsyncIterator[JSONObject]:
-    """One line for each row: `task`, `reward`, `components`, `notes`; `failure` where there is no score."""
+Recorded = tuple[JSONObject, Task[Any], Transcript]
+
+
+async def score_all(client: EnvironmentClient, rows: Iterable[Recorded]) -> AsyncIterator[JSONObject]:
+    """One line for each row: `task`, `reward`, `components`, `notes`; `failure` where there is no score.
+
+    Where the environment scores groups, all rows of a task are one, and no line comes before the last row is read.
+    """
+    if not (await client.describe()).groups:
+        async for line, _ in _each_alone(client, rows):
+            yield line
+        return
+    lines: list[JSONObject] = []
+    groups: dict[str, list[tuple[JSONObject, Recorded]]] = {}
+    async for line, row in _each_alone(client, rows):
+        lines.append(line)
+        if "failure" not in line:
+            groups.setdefault(row[1].id, []).append((line, row))
+    for members in groups.values():
+        await _score_group(client, members)
+    for line in lines:
+        yield line
+
+
+async def _score_group(client: EnvironmentClient, members: list[tuple[JSONObject, Recorded]]) -> None:
+    rollouts = [
+        GroupRollout(
+            i, transcript, Reward(line["reward"], line["components"], line["notes"]), row.get("ledger") or []
+        )
+        for i, (line, (row, _, transcript)) in enumerate(members)
+    ]
+    try:
+        verdict = await client.verify_group(members[0][1][1], rollouts)
+    except RolloutError as e:
+        for line, _ in members:
+            line.update(reward=None, components={}, notes="", failure={"kind": e.kind, "message": str(e)})
+        return
+    for (line, _), reward in zip(members, verdict.rewards, strict=True):
+        line.update(reward=reward.score, components=reward.components, notes=reward.notes)
+
+
+async def _each_alone(
+    client: EnvironmentClient, rows: Iterable[Recorded]
+) -> AsyncIterator[tuple[JSONObject, Recorded]]:
     for row, task, transcript in rows:
         line: JSONObject = {"task": task.id, "reward": None, "components": {}, "notes": ""}
         if isinstance(row.get("reward"), int | float):
@@ -106,7 +146,7 @@ async def score_all(
             await _score(client, task, transcript, seed if isinstance(seed, int) else None, line)
         except RolloutError as e:
             line["failure"] = {"kind": e.kind, "message": str(e)}
-        yield line
+        yield line, (row, task, transcript)
 
 
 async def _score(

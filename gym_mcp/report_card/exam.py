@@ -15,7 +15,7 @@ from gym_mcp.models.sampler import Sampler
 from gym_mcp.report_card.card import Timing
 from gym_mcp.report_card.play import Trace, perform, perform_solution
 from gym_mcp.seeds import episode_seed
-from gym_mcp.types import Call, Item, Task
+from gym_mcp.types import Call, GroupRollout, Item, Reward, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,23 @@ class Exam:
     async def play(self, task: Task[Any], repeat: int = 0) -> Trace:
         """A fresh play of the solution, or of the task's random calls."""
         return await play_task(self.client, self.cls, task, self.episode_seed(task, repeat))
+
+    async def nothing(self, task: Task[Any]) -> Trace:
+        """A play that does and says nothing."""
+        return await perform(self.client, task, self.episode_seed(task), ())
+
+    async def against_nothing(self, task: Task[Any]) -> tuple[Reward, Reward]:
+        """Rewards of the kept play and of one that does nothing; of the two as a group where groups are scored."""
+        pair = [await self.trace(task), await self.nothing(task)]
+        if not self.cls.has("verify_group"):
+            return pair[0].reward, pair[1].reward
+        first, second = await self.grouped(task, pair)
+        return first, second
+
+    async def grouped(self, task: Task[Any], traces: Sequence[Trace]) -> list[Reward]:
+        """The rewards that plays of one task get as a group, in their order."""
+        members = [GroupRollout(i, t.transcript, t.reward, t.ledger) for i, t in enumerate(traces)]
+        return (await self.client.verify_group(task, members)).rewards
 
     def timing(self) -> Timing:
         """Times of the plays kept."""

@@ -66,7 +66,7 @@ async def examine(
     client = DirectClient(cls, store=EpisodeStore(cls, remember=0))
     async with client:
         exam = Exam(cls, chosen, seed, effort or Effort(), client)
-        for check in CHECKS:
+        for check in (*CHECKS, sameness.group) if cls.has("verify_group") else CHECKS:
             card.checks.append(_once(await _run(check, exam, unfit), card.checks))
         card.timing = exam.timing()
     card.seconds = round(time.monotonic() - started, 3)

@@ -81,7 +81,8 @@ class App:
             manager = self._admit(scope, headers)
             if scope["method"] != "POST":
                 raise Refused(405, "Method Not Allowed", [(b"allow", b"POST")])
-            body = await gate.read_body(headers, receive)
+            limit = gate.MAX_OPERATOR_BODY if _ORIGIN in scope else gate.MAX_BODY
+            body = await gate.read_body(headers, receive, limit)
             gate.check_json(body)
         except Refused as refused:
             return await gate.refuse(refused, send)
@@ -141,7 +142,9 @@ class Planes:
         operator = operator_server(service, self._agent_url)
         self.streaming = StreamableHTTPSessionManager(agent, stateless=True, json_response=False)
         self.plain = StreamableHTTPSessionManager(agent, stateless=True, json_response=True)
-        self.operator = StreamableHTTPSessionManager(operator, stateless=True, json_response=True)
+        self.operator = StreamableHTTPSessionManager(
+            operator, stateless=True, json_response=True, max_request_body_size=gate.MAX_OPERATOR_BODY
+        )
         self.managers = (self.streaming, self.plain, self.operator)
 
     def agent_for(self, headers: Headers) -> StreamableHTTPSessionManager:

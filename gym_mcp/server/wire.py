@@ -54,6 +54,7 @@ class Described(TypedDict):
     higher_is_better: bool
     floor: float
     has_solution: bool
+    groups: bool
     num_tasks: int | None
     tools: list[ToolInfo]
     identity: dict[str, str]
@@ -130,6 +131,33 @@ class Verified(TypedDict):
     components: dict[str, float]
     notes: str
     ledger: list[Entry]
+    judge_usage: NotRequired[JSONObject]
+
+
+class Member(TypedDict):
+    """A rollout of a group: the repeat it was, what the agent produced, and what `verify_episode` said of it."""
+
+    repeat: int
+    items: list[Item]
+    stop: NotRequired[str]
+    reward: NotRequired[float]
+    components: NotRequired[dict[str, float]]
+    notes: NotRequired[str]
+    ledger: NotRequired[list[JSONObject]]
+
+
+class Scored(TypedDict):
+    """The reward of one rollout of a group."""
+
+    reward: float
+    components: dict[str, float]
+    notes: str
+
+
+class GroupVerified(TypedDict):
+    """The rewards of a group's rollouts, in the order in which they were given."""
+
+    rewards: list[Scored]
     judge_usage: NotRequired[JSONObject]
 
 
