@@ -26,6 +26,7 @@ VERBS = {
     "prepare": Verb("gym_mcp.cli.prepare:prepare_command", "Fetch a benchmark's dataset."),
     "resume": Verb("gym_mcp.cli.eval:resume_command", "Run what a run directory still lacks."),
     "score": Verb("gym_mcp.cli.score:score", "Score recorded replies without any model."),
+    "reverify": Verb("gym_mcp.cli.reverify:reverify_command", "Score a run again under a changed verifier."),
     "show": Verb("gym_mcp.cli.eval:show", "Print the table of a run directory."),
 }
 

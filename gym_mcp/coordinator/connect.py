@@ -52,7 +52,7 @@ async def connect(config: RunConfig) -> Parts:
     from gym_mcp.models.spec import make_model
 
     name, harness, path = hub.load_harness(config.harness, config.harness_options)
-    client, cls = await _environment(config)
+    client, cls = await connect_environment(config)
     try:
         description = await client.describe()
         if "oracle" in config.model and config.model.startswith("builtin/") and not description.has_solution:
@@ -78,7 +78,8 @@ async def connect(config: RunConfig) -> Parts:
     return Parts(client, cls, description, model, name, harness, path, limits)
 
 
-async def _environment(config: RunConfig) -> tuple[EnvironmentClient, type[Environment[Any]]]:
+async def connect_environment(config: RunConfig) -> tuple[EnvironmentClient, type[Environment[Any]]]:
+    """The environment that `config` names, behind its client, and its class or what stands in for it."""
     if not is_url(config.environment):
         cls = hub.load_environment(config.environment, config.env)
         if cls.options is None:

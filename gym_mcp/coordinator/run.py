@@ -88,6 +88,11 @@ async def resume(
     directory.lock()
     try:
         manifest = directory.read_manifest()
+        if manifest.get("verifier_from"):
+            raise UsageError(
+                f"{path}: holds scores by the verifier of {manifest['verifier_from']}; "
+                "resume the run that it was made from"
+            )
         _ask_for_credentials(manifest["config"], base_url)
         over = {k: v for k, v in (("base_url", base_url), ("concurrency", concurrency)) if v is not None}
         config = make_config({**manifest["config"], **over}, str(path))
@@ -121,8 +126,7 @@ async def _prepare(directory: RunDirectory, manifest: JSONObject, config: RunCon
         )
     journal.repair(directory.rollouts_path)
     if changed:
-        await verify_again(directory, parts.client, _parser(parts, directory))
-        directory.write_manifest({**manifest, "identity": now})
+        await verify_again(directory, parts.client, _parser(parts, directory), manifest, now)
 
 
 async def _go_on(
