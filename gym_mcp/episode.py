@@ -245,8 +245,7 @@ class Episode:
             raise VerifierError(f"{name}.verify raised {_one_line(e)}", detail=traceback.format_exc()) from None
         finally:
             hearing.reset(token)
-            if current.usage.calls:
-                self.judge_usage = current.usage.as_json()
+            self.judge_usage = current.as_json() or self.judge_usage
 
     async def state(self) -> JSONObject:
         """What the author shows the operator of the state, as JSON. It may be read after `verify`."""

@@ -51,6 +51,7 @@ rollouts.before-reverify[.N].jsonl.""",
 )
 @click.option("--judge", help="The judge's model; replay:FILE.jsonl for recorded replies.")
 @click.option("--judge-base-url", metavar="URL", help="The judge's endpoint.")
+@click.option("--no-judge-cache", "judge_cache", flag_value=False, default=True, help="Ask the judge every time.")
 @click.option("--environment", "environment_url", metavar="URL", help="Where a served environment is served now.")
 @click.option("--all", "everything", is_flag=True, help="Verify again what this verifier scored already, too.")
 @click.option(

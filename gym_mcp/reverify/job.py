@@ -43,6 +43,7 @@ class Wish:
     verifier_from: Path | None = None
     judge: str | None = None
     judge_base_url: str | None = None
+    judge_cache: bool = True
     environment_url: str | None = None
     everything: bool = False
     despite_environment: bool = False
@@ -177,7 +178,12 @@ async def prepared(wish: Wish) -> AsyncIterator[Job]:
 
 
 def _config(manifest: JSONObject, wish: Wish) -> RunConfig:
-    over = {"judge": wish.judge, "judge_base_url": wish.judge_base_url, "environment": wish.environment_url}
+    over: JSONObject = {
+        "judge": wish.judge,
+        "judge_base_url": wish.judge_base_url,
+        "environment": wish.environment_url,
+    }
+    over |= {"judge_cache": None if wish.judge_cache else False}
     settings = {**manifest["config"], **{k: v for k, v in over.items() if v is not None}}
     if wish.environment_url is not None and not is_url(manifest["config"]["environment"]):
         raise UsageError("--environment: only for a run of a served environment, which may have moved")
