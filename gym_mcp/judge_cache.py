@@ -72,7 +72,7 @@ class JudgeCache:
             descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with open(descriptor, "wb") as file:
                 file.write(orjson.dumps(entry))
-            if self.get(key) is None and path.exists():  # damaged by something else
+            if path.exists() and self.get(key) is None:  # damaged: a whole file never says nothing
                 path.unlink(missing_ok=True)
             with contextlib.suppress(FileExistsError):
                 os.link(scratch, path)
