@@ -245,7 +245,7 @@ class Episode:
             raise VerifierError(f"{name}.verify raised {_one_line(e)}", detail=traceback.format_exc()) from None
         finally:
             hearing.reset(token)
-            self.judge_usage = current.as_json() or self.judge_usage
+            self.judge_usage = current.judge_usage or self.judge_usage
 
     async def state(self) -> JSONObject:
         """What the author shows the operator of the state, as JSON. It may be read after `verify`."""

@@ -37,7 +37,8 @@ class Hearing:
         elif self.cost is not None:
             self.cost += (usage.input * price[0] + usage.output * price[1]) / 1e6
 
-    def as_json(self) -> JSONObject | None:
+    @property
+    def judge_usage(self) -> JSONObject | None:
         """`judge_usage` of a rollout row; None when the judge was not asked."""
         if not self.usage.calls and not self.cached:
             return None

@@ -54,7 +54,7 @@ def test_the_same_question_is_asked_once(cache: Path) -> None:
             await judge.aclose()
         assert endpoint.requests == 1
         assert (bill.usage.calls, bill.cached, bill.cost) == (0, 1, 0.0)
-        assert bill.as_json() is not None and bill.as_json()["cached_calls"] == 1  # type: ignore[index]
+        assert bill.judge_usage is not None and bill.judge_usage["cached_calls"] == 1
 
     asked(HELLO, body)
 
@@ -84,7 +84,7 @@ def test_cost_and_calls_are_the_judges(cache: Path) -> None:
     async def body(endpoint: Endpoint) -> None:
         judge = make_judge("openai/j", base_url=endpoint.url, price=(1.0, 2.0))
         _, bill = await ask(judge, "p")
-        assert bill.as_json() == {
+        assert bill.judge_usage == {
             "model_calls": 1,
             "input_tokens": 10,
             "output_tokens": 5,
@@ -97,7 +97,7 @@ def test_cost_and_calls_are_the_judges(cache: Path) -> None:
         assert (await ask(unpriced, "p"))[1].cost is None
         await judge.aclose()
         await unpriced.aclose()
-        assert Hearing("t").as_json() is None
+        assert Hearing("t").judge_usage is None
 
     asked(HELLO, body)
 

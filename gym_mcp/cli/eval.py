@@ -27,6 +27,10 @@ VERBS = {
     "resume": Verb("gym_mcp.cli.eval:resume_command", "Run what a run directory still lacks."),
     "score": Verb("gym_mcp.cli.score:score", "Score recorded replies without any model."),
     "reverify": Verb("gym_mcp.cli.reverify:reverify_command", "Score a run again under a changed verifier."),
+    "profile": Verb(
+        "gym_mcp.cli.profile:profile_command", "Everything about a run: intervals, k, groups, effort."
+    ),
+    "compare": Verb("gym_mcp.cli.compare:compare_command", "Whether runs of the same tasks differ, task by task."),
     "show": Verb("gym_mcp.cli.eval:show", "Print the table of a run directory."),
 }
 
