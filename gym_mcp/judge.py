@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from gym_mcp.errors import JudgeError, ModelError, UsageError
 from gym_mcp.models.base import Model, Request, Usage
 from gym_mcp.types import Item, JSONObject, Transcript, user_message
 
+if TYPE_CHECKING:
+    from gym_mcp.judge_cache import JudgeCache
+
 
 @dataclass(slots=True)
 class Hearing:
-    """What one `verify` or `verify_group` has to do with the judge."""
+    """What one `verify` or `verify_group` has to do with the judge.
+
+    `cached` calls were answered from disk and cost nothing.
+    """
 
     task_id: str
     usage: Usage = field(default_factory=Usage)
+    cost: float | None = 0.0
+    """US dollars; None once the price of a call was not known."""
+    cached: int = 0
+
+    def add(self, usage: Usage, price: tuple[float, float] | None) -> None:
+        """Count one call that was made; `price` is US dollars per million input and output tokens."""
+        usage.calls = usage.calls or 1
+        self.usage.add(usage)
+        if price is None:
+            self.cost = None
+        elif self.cost is not None:
+            self.cost += (usage.input * price[0] + usage.output * price[1]) / 1e6
 
     @property
     def judge_usage(self) -> JSONObject | None:
-        """Tokens under the names of a rollout row; None when the judge was not asked."""
-        return self.usage.as_json() if self.usage.calls else None
+        """`judge_usage` of a rollout row; None when the judge was not asked."""
+        if not self.usage.calls and not self.cached:
+            return None
+        return {**self.usage.as_json(), "cost": self.cost, "cached_calls": self.cached}
 
 
 hearing: ContextVar[Hearing | None] = ContextVar("hearing", default=None)
@@ -35,11 +57,12 @@ class Judge:
 
     spec: str | None = None
 
-    async def ask(self, prompt: str | Sequence[Item], **params: Any) -> str:
+    async def ask(self, prompt: str | Sequence[Item], *, vote: int = 0, **params: Any) -> str:
         """The judge's reply to `prompt`, as text. `params` are Responses-API fields (`temperature`, ...).
 
-        Raises `JudgeError` when there is no judge or it cannot be reached; what to make of an odd reply is the
-        verifier's business.
+        `vote` numbers the times that the same thing is asked: each has a reply of its own in the cache. Raises
+        `JudgeError` when there is no judge or it cannot be reached; what to make of an odd reply is the verifier's
+        business.
         """
         raise JudgeError("this environment needs a judge model: give one with --judge SPEC")
 
@@ -49,23 +72,43 @@ class Judge:
 
 
 class ModelJudge(Judge):
-    """A judge behind any `Model`."""
+    """A judge behind any `Model`. With a cache, the same question is asked once."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, cache: JudgeCache | None = None) -> None:
         self.spec = model.spec
         self._model = model
+        self._cache = cache
+        self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def ask(self, prompt: str | Sequence[Item], **params: Any) -> str:
+    async def ask(self, prompt: str | Sequence[Item], *, vote: int = 0, **params: Any) -> str:
         items = [user_message(prompt)] if isinstance(prompt, str) else prompt
+        if self._cache is None:
+            return (await self._respond(items, params))[0]
+        key = self._cache.key(self._model.identity(), items, params, vote)
+        async with self._asking.setdefault(key, asyncio.Lock()):
+            known = self._cache.get(key)
+            if known is not None:
+                current = hearing.get()
+                if current is not None:
+                    current.cached += 1
+                return str(known["reply"])
+            reply, usage, whole = await self._respond(items, params)
+            if not whole:
+                return reply
+            entry = self._cache.put(key, {"reply": reply, "judge": self.spec, "usage": usage.as_json()})
+            return str(entry["reply"])
+
+    async def _respond(self, items: Sequence[Item], params: JSONObject) -> tuple[str, Usage, bool]:
+        """(reply, its tokens, whether it is one: neither cut short nor empty)."""
         try:
             response = await self._model.respond(Request(items, params=params))
         except ModelError as e:
             raise JudgeError(f"judge {self.spec}: {e}", detail=e.detail) from e
         current = hearing.get()
         if current is not None:
-            response.usage.calls = response.usage.calls or 1
-            current.usage.add(response.usage)
-        return Transcript(response.output).text
+            current.add(response.usage, self._model.price)
+        text = Transcript(response.output).text
+        return text, response.usage, response.status == "completed" and bool(text.strip())
 
     async def aclose(self) -> None:
         await self._model.aclose()
@@ -86,7 +129,7 @@ class RecordedJudge(Judge):
                 raise UsageError(f"{where}: a judge's row has `task` and `reply` (a text) or `replies` (a list)")
             self._replies.setdefault(str(row["task"]), []).extend(map(str, texts))
 
-    async def ask(self, prompt: str | Sequence[Item], **params: Any) -> str:
+    async def ask(self, prompt: str | Sequence[Item], *, vote: int = 0, **params: Any) -> str:
         current = hearing.get()
         replies = self._replies.get(current.task_id) if current is not None else None
         if not replies:
@@ -94,10 +137,14 @@ class RecordedJudge(Judge):
         return replies.pop(0)
 
 
-def make_judge(spec: str, *, base_url: str | None = None, **settings: Any) -> Judge:
-    """The judge of `--judge SPEC`: a model spec, or `replay:FILE.jsonl` with recorded replies."""
+def make_judge(spec: str, *, base_url: str | None = None, cached: bool = True, **settings: Any) -> Judge:
+    """The judge of `--judge SPEC`: a model spec, or `replay:FILE.jsonl` with recorded replies.
+
+    `cached`: keep its replies where GYM_MCP_JUDGE_CACHE says. `settings` are those of `make_model`.
+    """
     if spec.startswith("replay:"):
         return RecordedJudge(Path(spec.removeprefix("replay:")))
+    from gym_mcp.judge_cache import JudgeCache
     from gym_mcp.models.spec import make_model
 
-    return ModelJudge(make_model(spec, base_url=base_url, **settings))
+    return ModelJudge(make_model(spec, base_url=base_url, **settings), JudgeCache.default() if cached else None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gym_mcp.cli.common import emit_json, json_option
+from gym_mcp.cli.common import emit_json, json_option, parse_price
 from gym_mcp.cli.lazy import LazyGroup, Verb
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ VERBS = {
     "prepare": Verb("gym_mcp.cli.prepare:prepare_command", "Fetch a benchmark's dataset."),
     "resume": Verb("gym_mcp.cli.eval:resume_command", "Run what a run directory still lacks."),
     "score": Verb("gym_mcp.cli.score:score", "Score recorded replies without any model."),
+    "reverify": Verb("gym_mcp.cli.reverify:reverify_command", "Score a run again under a changed verifier."),
+    "profile": Verb(
+        "gym_mcp.cli.profile:profile_command", "Everything about a run: intervals, k, groups, effort."
+    ),
+    "compare": Verb("gym_mcp.cli.compare:compare_command", "Whether runs of the same tasks differ, task by task."),
     "show": Verb("gym_mcp.cli.eval:show", "Print the table of a run directory."),
 }
 
@@ -98,6 +103,8 @@ usage, 3 the disk gave out, 130 interrupted.""",
     "--judge", help="A model for the environment's verifier to ask; replay:FILE.jsonl for recorded replies."
 )
 @click.option("--judge-base-url", metavar="URL", help="The judge's endpoint.")
+@click.option("--judge-price", metavar="IN,OUT", help="Like --price, for the judge.")
+@click.option("--no-judge-cache", "judge_cache", flag_value=False, default=None, help="Ask the judge every time.")
 @click.option("--price", metavar="IN,OUT", help="US dollars per million input and output tokens.")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="An experiment file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting, dotted. Repeatable.")
@@ -184,16 +191,12 @@ def show(run_dir: Path, as_json: bool) -> None:
 
 def _settings(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags that were given, as nested settings."""
-    from gym_mcp.errors import UsageError
-
     given = {k: v for k, v in flags.items() if v is not None}
     limits = {k.removeprefix("max_"): given.pop(k) for k in _LIMITS if k in given}
     sampling = {k: given.pop(k) for k in ("temperature", "top_p", "max_output_tokens") if k in given}
-    if "price" in given:
-        try:
-            given["price"] = tuple(float(p) for p in given["price"].split(","))
-        except ValueError:
-            raise UsageError(f"--price {given['price']}: IN,OUT is expected, e.g. --price 0.25,2") from None
+    for key in ("price", "judge_price"):
+        if key in given:
+            given[key] = parse_price(given[key], f"--{key.replace('_', '-')}")
     return {**given, **({"limits": limits} if limits else {}), **({"sampling": sampling} if sampling else {})}
 
 

@@ -20,6 +20,7 @@ VERBS = {
     "search": Verb("gym_mcp.cli.catalogue:search", "Search all of them by words."),
     "env": Verb("gym_mcp.cli.env:env_group", "Write, test, inspect and serve environments."),
     "serve": Verb("gym_mcp.cli.serve:serve", "Serve environments as MCP servers, over HTTP or stdio."),
+    "judge": Verb("gym_mcp.cli.judge:judge_group", "See how far a judge agrees with labelled examples."),
     "export": Verb("gym_mcp.cli.export:export", "Write the rollouts of a run in another format."),
 }
 OK, FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141

@@ -27,6 +27,7 @@ by prompt text, or by `_ng_task_index`. Calls in a row are made again in a fresh
 @click.option("--input", "source", type=click.Path(path_type=Path), help="Their tasks (JSONL).")
 @click.option("--judge", help="The judge's model; replay:FILE.jsonl for recorded replies.")
 @click.option("--judge-base-url", help="The judge's endpoint.")
+@click.option("--no-judge-cache", "judge_cache", flag_value=False, default=True, help="Ask the judge every time.")
 @click.option("--set", "overrides", multiple=True, metavar="env.KEY=VALUE", help="An option. Repeatable.")
 @json_option
 def score(
@@ -35,6 +36,7 @@ def score(
     source: Path | None,
     judge: str | None,
     judge_base_url: str | None,
+    judge_cache: bool,
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -51,7 +53,7 @@ def score(
 
     cls = load_environment(environment, parse_settings(overrides))
     if judge is not None:
-        cls = cls.judged_by(make_judge(judge, base_url=judge_base_url))
+        cls = cls.judged_by(make_judge(judge, base_url=judge_base_url, cached=judge_cache))
     index = TaskIndex.of(load_tasks(cls, source))
     lines: list[dict[str, Any]] = []
 

@@ -55,6 +55,8 @@ class RunConfig(BaseModel):
     price: tuple[float, float] | None = None
     judge: str | None = None
     judge_base_url: str | None = None
+    judge_price: tuple[float, float] | None = None
+    judge_cache: bool = True
 
 
 class Experiment(BaseModel):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,18 +62,7 @@ class Groups:
     async def score(self, task: Task[Any], index: int) -> list[JSONObject]:
         """The terminal rows of a complete group. A failure to score it is one of each rollout that had a score."""
         rows = self._waiting[index]
-        scored = sorted((row for row in rows if row["outcome"] == "scored"), key=lambda row: int(row["repeat"]))
-        try:
-            verdict = await self._client.verify_group(task, [_member(row) for row in scored])
-        except RolloutError as e:
-            failure = {"kind": e.kind, "message": str(e), **({"detail": e.detail} if e.detail else {})}
-            for row in scored:
-                row.update(outcome="failed", failure=failure, reward=None, components={}, notes="")
-        else:
-            for row, reward in zip(scored, verdict.rewards, strict=True):
-                row.update(reward=reward.score, components=reward.components, notes=reward.notes)
-            if verdict.judge_usage:
-                _add_usage(scored[0], verdict.judge_usage)
+        await score_group(self._client, task, rows)
         del self._waiting[index]
         return [row for row in rows if (index, row["repeat"]) not in self._terminal]
 
@@ -92,6 +82,22 @@ def as_alone(row: JSONObject) -> JSONObject:
     return row
 
 
+async def score_group(client: EnvironmentClient, task: Task[Any], rows: Sequence[JSONObject]) -> None:
+    """Give rows that wait the outcome that their group has."""
+    scored = sorted((row for row in rows if row["outcome"] == "scored"), key=lambda row: int(row["repeat"]))
+    try:
+        verdict = await client.verify_group(task, [_member(row) for row in scored])
+    except RolloutError as e:
+        failure = {"kind": e.kind, "message": str(e), **({"detail": e.detail} if e.detail else {})}
+        for row in scored:
+            row.update(outcome="failed", failure=failure, reward=None, components={}, notes="")
+        return
+    for row, reward in zip(scored, verdict.rewards, strict=True):
+        row.update(reward=reward.score, components=reward.components, notes=reward.notes)
+    if verdict.judge_usage:
+        _add_usage(scored[0], verdict.judge_usage)
+
+
 def _member(row: JSONObject) -> GroupRollout:
     alone, response = row[ALONE], row["response"]
     return GroupRollout(
@@ -105,4 +111,7 @@ def _member(row: JSONObject) -> GroupRollout:
 def _add_usage(row: JSONObject, usage: JSONObject) -> None:
     """The judge is asked once for all of a group: its tokens stand in the first row, so that sums are right."""
     before = row.get("judge_usage") or {}
-    row["judge_usage"] = {key: before.get(key, 0) + value for key, value in usage.items()}
+    row["judge_usage"] = {
+        key: None if value is None or before.get(key, 0) is None else before.get(key, 0) + value
+        for key, value in usage.items()
+    }

@@ -17,6 +17,7 @@ class Replayed:
 
     reward: Reward
     divergences: list[str] = field(default_factory=list)
+    judge_usage: JSONObject | None = None
 
 
 async def reverify(client: EnvironmentClient, task: Task[Any], row: JSONObject) -> Replayed:
@@ -29,7 +30,7 @@ async def reverify(client: EnvironmentClient, task: Task[Any], row: JSONObject) 
         if row["response"]["stop"] == "completed":
             await replay.last_word()
         verdict = await episode.verify(Transcript(items, row["response"]["stop"]))
-        return Replayed(verdict.reward, replay.divergences)
+        return Replayed(verdict.reward, replay.divergences, verdict.judge_usage)
     finally:
         await episode.close()
 

@@ -16,12 +16,13 @@ from gym_mcp.coordinator.coordinator import Coordinator, remaining
 from gym_mcp.coordinator.events import Listener, RunStarted
 from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.manifest import make_manifest
-from gym_mcp.coordinator.past import load_done, set_failed_aside, task_rows_by_index, verify_again
+from gym_mcp.coordinator.past import load_done, set_failed_aside, verify_again
 from gym_mcp.coordinator.rollout import Arm
 from gym_mcp.coordinator.rundir import RunDirectory, digest_of_tasks
 from gym_mcp.datasets import parse_task
 from gym_mcp.errors import UsageError
 from gym_mcp.metrics.tally import Tally
+from gym_mcp.reverify.rescore import by_index
 from gym_mcp.scrub import MASK
 from gym_mcp.types import JSONObject, Task
 
@@ -89,6 +90,11 @@ async def resume(
     directory.lock()
     try:
         manifest = directory.read_manifest()
+        if manifest.get("verifier_from"):
+            raise UsageError(
+                f"{path}: holds scores by the verifier of {manifest['verifier_from']}; "
+                "resume the run that it was made from"
+            )
         _ask_for_credentials(manifest["config"], base_url)
         over = {k: v for k, v in (("base_url", base_url), ("concurrency", concurrency)) if v is not None}
         config = make_config({**manifest["config"], **over}, str(path))
@@ -123,8 +129,7 @@ async def _prepare(directory: RunDirectory, manifest: JSONObject, config: RunCon
     journal.repair(directory.rollouts_path)
     if changed:
         groups = parts.description.groups
-        await verify_again(directory, parts.client, _parser(parts, directory), groups=groups)
-        directory.write_manifest({**manifest, "identity": now})
+        await verify_again(directory, parts.client, _parser(parts, directory), manifest, now, groups=groups)
 
 
 async def _go_on(
@@ -169,7 +174,7 @@ def _ended(
 ) -> Iterator[tuple[int, Task[Any]]]:
     """Groups that only wait for being scored: (task index, task)."""
     if groups is not None:
-        rows = task_rows_by_index(directory)
+        rows = by_index(directory.tasks_path)
         for index in groups.complete():
             yield index, parse(rows(index))
 

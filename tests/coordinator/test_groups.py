@@ -12,9 +12,10 @@ from gym_mcp.coordinator.run import Outcome, resume, start, summarize
 from gym_mcp.coordinator.score import recorded, score_all
 from gym_mcp.direct import DirectClient
 from gym_mcp.hub import load_environment
+from gym_mcp.reverify.job import Wish, prepared
 from gym_mcp.types import JSONObject
 from tests.coordinator.kit import config, make_harness, pairs, read_lines, write_rows
-from tests.coordinator.runs import draining
+from tests.coordinator.runs import draining, edit
 from tests.support import run
 
 GROUPED = Path(__file__).resolve().parents[1] / "environments" / "grouped.py"
@@ -147,12 +148,53 @@ def test_a_changed_verifier_scores_the_groups_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     made = config(source, **bench.settings)
     run(lambda: start(made, bench.path))
-    from tests.coordinator.runs import edit
-
     edit(source, "Reward(1 / len(rollouts),", "Reward(0.5 / len(rollouts),")
     done = run(lambda: resume(bench.path))
     assert done.complete and done.metrics["mean_reward"] == 0.125
     assert all(row["before_group"]["reward"] == 1.0 for row in bench.rows())
+
+
+def test_a_changed_verifier_scores_what_waits_again_too(tmp_path: Path) -> None:
+    source = tmp_path / "grouped.py"
+    source.write_text(GROUPED.read_text())
+    bench = Bench(tmp_path)
+    harness = make_harness(tmp_path, STAGGERED)
+    listener, on_ready = draining(1)
+    made = config(source, **{**bench.settings, "harness": str(harness), "concurrency": 6})
+    assert not run(lambda: start(made, bench.path, [listener], on_ready)).complete
+    assert read_lines(bench.waiting)
+    edit(source, 'Reward(1.0, {"alone": 1.0}, "alone")', 'Reward(0.5, {"alone": 1.0}, "alone")')
+    done = run(lambda: resume(bench.path))
+    assert done.complete and done.metrics["mean_reward"] == 0.25
+    assert {row["before_group"]["reward"] for row in bench.rows()} == {0.5}
+
+
+@pytest.mark.parametrize("broken_first", [False, True])
+def test_groups_are_verified_again_beside_the_run(tmp_path: Path, broken_first: bool) -> None:
+    bench = Bench(tmp_path)
+    broken = tmp_path / "broken"
+    bench.settings["env"] = {"broken": str(broken)}
+    if broken_first:
+        broken.touch()
+    bench.start()
+    broken.unlink(missing_ok=True)
+    before = bench.rollouts.read_bytes()
+
+    async def again(**wishes: Any) -> JSONObject:
+        async with prepared(Wish(bench.path, **wishes)) as job:
+            return await job.carry_out()
+
+    run(lambda: again(out=tmp_path / "same", everything=True))
+    assert bench.rollouts.read_bytes() == before
+    rows = read_lines(tmp_path / "same" / "rollouts.jsonl")
+    assert sorted(pairs(rows)) == EVERY and {row["reward"] for row in rows} == {0.25}
+    other = tmp_path / "other.py"
+    other.write_text(GROUPED.read_text().replace("1 / len(rollouts)", "r.repeat / 10"))
+    run(lambda: again(out=tmp_path / "other", verifier_from=other))
+    rows = read_lines(tmp_path / "other" / "rollouts.jsonl")
+    assert [row["reward"] for row in sorted(rows, key=lambda r: r["repeat"])][::3] == pytest.approx(
+        [0, 0.1, 0.2, 0.3]
+    )
 
 
 def test_recorded_replies_of_a_task_are_one_group(tmp_path: Path) -> None:

@@ -1,0 +1,163 @@
+"""The numbers of a run in columns: one slot an expected rollout, so that the order of rows cannot matter."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from math import isnan, nan
+from typing import Any, Final
+
+from gym_mcp.metrics.scores import Bounds, TaskScores
+from gym_mcp.metrics.tally import is_full, worst_score
+from gym_mcp.types import JSONObject
+
+MISSING, SCORED, FAILED = 0, 1, 2
+NO_ANSWER: Final = 0
+"""The code of a blank answer."""
+_NESTED: Final = ("components", "usage", "judge_usage", "timing", "harness_facts")
+_NO_NUMBERS: Final = frozenset({"timing.started"})
+
+
+class Sheet:
+    """A run's rollouts by (task, repeat). Slot = task index * repeats + repeat."""
+
+    def __init__(self, tasks: int, repeats: int, bounds: Bounds, *, higher_is_better: bool = True) -> None:
+        self.tasks = tasks
+        self.repeats = repeats
+        self.bounds = bounds
+        self.higher_is_better = higher_is_better
+        self.best = bounds[1] if higher_is_better else bounds[0]
+        self.worst = worst_score(bounds, higher_is_better=higher_is_better)
+        self.state = bytearray(tasks * repeats)
+        self.columns: dict[str, array[float]] = {}
+        """Numbers by dotted name (`reward`, `components.x`, `usage.output_tokens`, `tool_calls`); NaN: none."""
+        self.answers = array("Q", bytes(8 * tasks * repeats))
+        self.answer_sources: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.failure_examples: dict[str, str] = {}
+        self.stops: Counter[str] = Counter()
+        self.doubled = 0
+        self._passes: array[float] | None = None
+        self._passes_of = 0
+        self._by_key: dict[tuple[str, str], array[float] | None] = {}
+        self._column("reward")
+
+    def slot(self, row: JSONObject) -> int | None:
+        """The place of a row; None when it is not one of this run's."""
+        index, repeat = row["task_index"], row["repeat"]
+        if type(index) is not int or type(repeat) is not int:
+            return None
+        inside = 0 <= index < self.tasks and 0 <= repeat < self.repeats
+        return index * self.repeats + repeat if inside else None
+
+    def add(self, row: JSONObject) -> bool:
+        """Enter a row; False when it is none of this run's. Of a doubled row the first counts."""
+        slot = self.slot(row)
+        if slot is None:
+            return False
+        if self.state[slot]:
+            self.doubled += 1
+            return True
+        if row["outcome"] == "scored":
+            self.state[slot] = SCORED
+            self.columns["reward"][slot] = row["reward"]
+            self.answers[slot] = self._answer(row)
+        else:
+            self.state[slot] = FAILED
+            self._fail(row["failure"])
+        if row.get("stop"):
+            self.stops[row["stop"]] += 1
+        ledger = row.get("ledger") or ()
+        self._set("", "tool_calls", slot, len(ledger))
+        self._set("", "tool_errors", slot, sum(1 for entry in ledger if entry["error"]) if ledger else 0)
+        self._set("", "attempts", slot, row.get("attempts"))
+        for group in _NESTED:
+            values = row.get(group)
+            if values:
+                for key, value in values.items():
+                    self._set(group, key, slot, value)
+        return True
+
+    def _fail(self, failure: JSONObject) -> None:
+        kind, message = failure["kind"], failure["message"]
+        self.failed[kind] += 1
+        self.failure_examples[kind] = min(message, self.failure_examples.get(kind, message))
+
+    def _answer(self, row: JSONObject) -> int:
+        """A code for what the rollout answered: what the verifier read, else what the agent said last."""
+        given = row.get("answer")
+        if given is not None:
+            self.answer_sources["declared"] += 1
+        else:
+            given = row.get("text")
+            self.answer_sources["text" if given is not None else "none"] += 1
+        text = " ".join(given.split()).casefold() if isinstance(given, str) else ""
+        if not text:
+            return NO_ANSWER
+        return int.from_bytes(hashlib.blake2b(text.encode(errors="replace"), digest_size=8).digest()) or 1
+
+    def _set(self, group: str, key: str, slot: int, value: Any) -> None:
+        try:
+            column = self._by_key[group, key]
+        except KeyError:
+            name = f"{group}.{key}" if group else key
+            column = self._by_key[group, key] = None if name in _NO_NUMBERS else self._column(name)
+        if column is not None and isinstance(value, (int, float)):
+            column[slot] = value
+
+    def _column(self, name: str) -> array[float]:
+        if name not in self.columns:
+            self.columns[name] = array("d", [nan]) * len(self.state)
+        return self.columns[name]
+
+    # -- what it says ----------------------------------------------------------------------------------------
+
+    @property
+    def scored(self) -> int:
+        return self.state.count(SCORED)
+
+    def field(self, name: str) -> array[float]:
+        """A column; `pass` is 1 where the reward is a full score. `KeyError` when no row has it."""
+        return self.passes if name == "pass" else self.columns[name]
+
+    @property
+    def passes(self) -> array[float]:
+        """1 where the reward is a full score, else 0; NaN without a score."""
+        if self._passes is None or self._passes_of != self.scored:
+            best, rewards = self.best, self.columns["reward"]
+            self._passes = array("d", (nan if r != r else float(is_full(r, best)) for r in rewards))
+            self._passes_of = self.scored
+        return self._passes
+
+    def task_values(self, column: array[float], failed_as: float | None = None) -> Iterator[list[float]]:
+        """The values of each task's scored rollouts; failed ones count as `failed_as` when it is given."""
+        n, state = self.repeats, self.state
+        for start in range(0, self.tasks * n, n):
+            values = [column[i] for i in range(start, start + n) if state[i] == SCORED and column[i] == column[i]]
+            if failed_as is not None:
+                values += [failed_as] * state.count(FAILED, start, start + n)
+            yield values
+
+    def scores(self, metric: str, *, failed_as_worst: bool = False) -> TaskScores:
+        """Task summaries of `pass`, `reward` or any column, failed rollouts left out or counted as the worst."""
+        return TaskScores.of(
+            self.metric_values(metric, failed_as_worst=failed_as_worst), self.field_bounds(metric)
+        )
+
+    def metric_values(self, metric: str, *, failed_as_worst: bool = False) -> Iterator[list[float]]:
+        """`task_values` of `pass`, `reward` or any column. Only of these three a failure can be the worst:
+        passes, reward, components."""
+        known = metric in ("pass", "reward") or metric.startswith("components.")
+        failed_as = (self.worst if metric == "reward" else 0.0) if failed_as_worst and known else None
+        return self.task_values(self.field(metric), failed_as)
+
+    def field_bounds(self, metric: str) -> Bounds:
+        """The range of a metric: declared for the reward, 0 to 1 for passes, and observed to be so for others."""
+        if metric == "pass":
+            return 0.0, 1.0
+        if metric == "reward":
+            return self.bounds
+        inside = all(isnan(v) or 0.0 <= v <= 1.0 for v in self.columns[metric])
+        return (0.0, 1.0) if metric.startswith("components.") and inside else (float("-inf"), float("inf"))
