@@ -10,13 +10,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 from pydantic import ValidationError
 
-from gym_mcp.environment import Environment
+from gym_mcp.environment import Environment, bundled_tasks
 from gym_mcp.errors import UsageError
 from gym_mcp.tools import explain
 from gym_mcp.types import Item, JSONObject, Task, user_message
@@ -63,6 +64,8 @@ def load_tasks(cls: type[Environment[Any]], source: Path | None = None) -> Itera
     Raises `UsageError` with file, line and field for a row that does not fit.
     """
     rows: Iterable[tuple[str, Any]]
+    if source is None and not cls.has("tasks"):
+        source = bundled_tasks(cls)
     if source is not None:
         rows = Rows(source)
     else:
@@ -118,7 +121,7 @@ def parse_task(cls: type[Environment[Any]], row: JSONObject, where: str) -> Task
             prompt = _items(row.get("prompt"), "prompt")
             sampling = row.get("params") or {}
             tools = _tool_names(row.get("tools"), cls)
-            data = row["data"] if "data" in row else {k: v for k, v in row.items() if k not in _OWN_FIELDS}
+            data = _own_data(row)
             data = _with_tools(data, row.get("tools"), cls)
         if not isinstance(sampling, dict):
             raise _Unfit("params: an object is expected")
@@ -129,7 +132,7 @@ def parse_task(cls: type[Environment[Any]], row: JSONObject, where: str) -> Task
     except _Unfit as e:
         raise UsageError(f"{where}: {e}") from None
     except ValidationError as e:
-        raise UsageError(f"{where}: {explain(e)}") from None
+        raise UsageError(f"{where}: {explain(e, cls.row_type)}") from None
 
 
 class _Unfit(ValueError):
@@ -171,6 +174,21 @@ def _flat_data(row: JSONObject) -> JSONObject:
     if not isinstance(nested, dict):
         raise _Unfit("verifier_metadata: an object is expected")
     return {**nested, **top}
+
+
+def _own_data(row: JSONObject) -> Any:
+    """The data of a row in our own form: `data`, and the fields that have no other meaning."""
+    rest = {k: v for k, v in row.items() if k not in _OWN_FIELDS}
+    for name in rest:
+        meant = get_close_matches(name, _OWN_FIELDS - row.keys(), n=1, cutoff=0.8)
+        if meant and "data" in row:
+            raise _Unfit(
+                f"no field `{name}`; did you mean `{meant[0]}`? (what the environment needs goes into `data`)"
+            )
+    data = row.get("data", {})
+    if not isinstance(data, dict):
+        return data
+    return {**{k: v for k, v in rest.items() if "data" not in row or k not in ID_FIELDS}, **data}
 
 
 def _with_tools(data: Any, tools: Any, cls: type[Environment[Any]]) -> Any:

@@ -8,7 +8,14 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from gym_mcp.coordinator.events import AttemptFailed, Draining, Event, RolloutFinished, RunStarted
+from gym_mcp.coordinator.events import (
+    AttemptFailed,
+    Draining,
+    Event,
+    RolloutFinished,
+    RunStarted,
+    VerifierChanged,
+)
 
 if TYPE_CHECKING:
     from gym_mcp.coordinator.coordinator import Coordinator
@@ -53,6 +60,10 @@ class Progress:
         elif isinstance(event, Draining):
             self._note = f"{event.reason}: finishing {event.in_flight} rollouts; again to give them up"
             self._print(self._note)
+        elif isinstance(event, VerifierChanged):
+            self._print(
+                f"{'; '.join(event.changed)}: scoring again what is scored; the rows as they were are kept"
+            )
         elif isinstance(event, RolloutFinished):
             now = time.monotonic()
             if now - self._shown >= (TERMINAL_EVERY if self._terminal else PLAIN_EVERY):

@@ -48,11 +48,18 @@ class Draining:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifierChanged:
+    """The verifier changed (`changed` says from what to what): what is scored already is scored again first."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run ended; `complete` says whether every expected rollout is terminal."""
 
     complete: bool
 
 
-Event: TypeAlias = RunStarted | RolloutFinished | AttemptFailed | Draining | RunFinished
+Event: TypeAlias = RunStarted | RolloutFinished | AttemptFailed | Draining | VerifierChanged | RunFinished
 Listener: TypeAlias = Callable[[Event], None]

@@ -13,7 +13,7 @@ from gym_mcp.coordinator import journal
 from gym_mcp.coordinator.config import RunConfig, make_config
 from gym_mcp.coordinator.connect import Parts, connect, differences, gather_tasks, identity
 from gym_mcp.coordinator.coordinator import Coordinator, remaining
-from gym_mcp.coordinator.events import Listener, RunStarted
+from gym_mcp.coordinator.events import Listener, RunStarted, VerifierChanged
 from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.manifest import make_manifest
 from gym_mcp.coordinator.past import load_done, set_failed_aside, verify_again
@@ -100,7 +100,7 @@ async def resume(
         config = make_config({**manifest["config"], **over}, str(path))
         parts = await connect(config)
         try:
-            await _prepare(directory, manifest, config, parts)
+            await _prepare(directory, manifest, config, parts, listeners)
             if retry_failed:
                 set_failed_aside(directory, groups=parts.description.groups)
             return await _go_on(directory, config, parts, listeners, on_ready)
@@ -117,7 +117,13 @@ def _ask_for_credentials(settings: JSONObject, base_url: str | None) -> None:
         raise UsageError("the environment's URL held credentials, which no run keeps: start a new run")
 
 
-async def _prepare(directory: RunDirectory, manifest: JSONObject, config: RunConfig, parts: Parts) -> None:
+async def _prepare(
+    directory: RunDirectory,
+    manifest: JSONObject,
+    config: RunConfig,
+    parts: Parts,
+    listeners: Iterable[Listener],
+) -> None:
     """Refuse what no longer is the same run; bring its scores up to a changed verifier."""
     now = identity(config, parts, directory.tasks_digest())
     changed = differences(manifest["identity"], now)
@@ -128,6 +134,8 @@ async def _prepare(directory: RunDirectory, manifest: JSONObject, config: RunCon
         )
     journal.repair(directory.rollouts_path)
     if changed:
+        for listener in listeners:
+            listener(VerifierChanged(tuple(changed)))
         groups = parts.description.groups
         await verify_again(directory, parts.client, _parser(parts, directory), manifest, now, groups=groups)
 

@@ -110,7 +110,9 @@ def _builtin(spec: str, name: str, query: JSONObject, params: Mapping[str, Any])
         raise UsageError(f"--model {spec}: no builtin model `{name}`{did_you_mean(name, makers)}")
     for key in query:
         if key not in makers[name]:
-            raise UsageError(f"--model {spec}: `builtin/{name}` has no parameter `{key}`")
+            raise UsageError(
+                f"--model {spec}: `builtin/{name}` has no parameter `{key}`{did_you_mean(key, makers[name])}"
+            )
     # `params` may hold sampling settings for other models of a sweep: what means nothing here is passed over.
     own = query | {key: value for key, value in params.items() if key in makers[name]}
     if name == "noisy-oracle":
