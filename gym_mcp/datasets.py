@@ -57,10 +57,14 @@ def read_rows(path: Path) -> Iterator[JSONObject]:
         yield row
 
 
-def load_tasks(cls: type[Environment[Any]], source: Path | None = None) -> Iterator[Task[Any]]:
+def load_tasks(
+    cls: type[Environment[Any]], source: Path | None = None, *, repeats: bool = False
+) -> Iterator[Task[Any]]:
     """The tasks of a file, or the environment's own; each validated, ids unique.
 
-    Raises `UsageError` with file, line and field for a row that does not fit.
+    `repeats`: a row that states the id, prompt and data of an earlier one is passed over, as in NeMo Gym's
+    materialized inputs, which hold a row for each repeat. Raises `UsageError` with file, line and field for a row
+    that does not fit.
     """
     rows: Iterable[tuple[str, Any]]
     if source is not None:
@@ -68,15 +72,26 @@ def load_tasks(cls: type[Environment[Any]], source: Path | None = None) -> Itera
     else:
         rows = ((f"{cls.name}.tasks()[{i}]", row) for i, row in enumerate(cls.tasks()))
     seen: set[int] = set()
+    contents: dict[str, int] = {}
     copies: Counter[int] = Counter()
     for where, row in rows:
         task = row if isinstance(row, Task) else parse_task(cls, row, where)
+        if repeats:
+            content = _content(task)
+            if contents.setdefault(task.id, content) == content and hash(task.id) in seen:
+                continue
         if hash(task.id) in seen:
             if not isinstance(row, Task) and explicit_id(row) is not None:
                 raise UsageError(f"{where}: task id `{task.id}` is used twice; ids must be unique")
             task = _numbered(task, seen, copies)
         seen.add(hash(task.id))
         yield task
+
+
+def _content(task: Task[Any]) -> int:
+    """A hash of prompt and data, NeMo Gym's own bookkeeping left out."""
+    data = {k: v for k, v in (task.raw or {}).items() if not k.startswith("_ng_")}
+    return hash(orjson.dumps([task.prompt, data], option=orjson.OPT_SORT_KEYS, default=str))
 
 
 def _numbered(task: Task[Any], seen: set[int], copies: Counter[int]) -> Task[Any]:
