@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from gym_mcp import Environment, Options, Reward, Transcript
 from gym_mcp.errors import VerifierError
 from gym_mcp.types import JSONObject
-from verifiers.workers import WorkerDied, WorkerPool, WorkerTimeout
+from verifiers.workers import WorkerDied, WorkerTimeout, pool_of
 
 from . import generators, scorer
 
@@ -80,7 +78,7 @@ class ReasoningGym(Environment[Row]):
             "answer": answer[-MAX_CHARS:],
         }
         try:
-            reply = await _pool(os.getpid()).ask_async(request, timeout=SECONDS)
+            reply = await pool_of(Path(scorer.__file__)).ask_async(request, timeout=SECONDS)
         except WorkerTimeout:
             return Reward(0.0, notes=f"scoring took longer than {SECONDS:g} s")
         except WorkerDied:
@@ -108,14 +106,8 @@ def final_answer(text: str) -> str:
 async def _still_works(request: dict[str, Any]) -> None:
     """`VerifierError` when a harmless answer kills the scorer, too: then it was not the agent's doing."""
     try:
-        await _pool(os.getpid()).ask_async({**request, "answer": "0"}, timeout=SECONDS)
+        await pool_of(Path(scorer.__file__)).ask_async({**request, "answer": "0"}, timeout=SECONDS)
     except WorkerDied:
         raise VerifierError("the scoring process of reasoning_gym does not work") from None
     except WorkerTimeout:
         return
-
-
-@lru_cache(maxsize=1)
-def _pool(pid: int) -> WorkerPool:
-    """The pool of this process: a forked child must not read its parent's pipes."""
-    return WorkerPool(Path(scorer.__file__), size=max(1, min(4, os.cpu_count() or 1)))
