@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from gym_mcp import Environment, Options, Reward, Transcript
 from gym_mcp.errors import VerifierError
 from gym_mcp.types import JSONObject
+from verifiers.extract import between
 from verifiers.workers import WorkerDied, WorkerTimeout, pool_of
 
 from . import generators, scorer
@@ -23,8 +24,8 @@ SECONDS: Final = 10.0
 MAX_CHARS: Final = 100_000
 """A longer answer is read from this many characters before its end."""
 ASK: Final = "Put your final answer, and nothing else, between <answer> and </answer>."
-_TAG: Final = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-_BOX: Final = re.compile(r"\\boxed\{([^}]+)\}")
+_TAG: Final = (re.compile("<answer>"), re.compile("</answer>"))
+_BOX: Final = (re.compile(r"\\boxed\{"), re.compile(r"\}"))
 
 
 def _known(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -96,11 +97,10 @@ class ReasoningGym(Environment[Row]):
 
 def final_answer(text: str) -> str:
     """What the last `<answer>` holds, else the first `\\boxed{}`, else all of the text; stripped."""
-    tags = _TAG.findall(text)
+    tags = list(between(text, *_TAG))
     if tags:
-        return str(tags[-1]).strip()
-    box = _BOX.search(text)
-    return (box[1] if box else text).strip()
+        return tags[-1].strip()
+    return next((box for box in between(text, *_BOX) if box), text).strip()
 
 
 async def _still_works(request: dict[str, Any]) -> None:
