@@ -10,9 +10,7 @@ from verifiers.choice import Choice, boxes, by_pattern, unwrap
 from verifiers.patterns import TooSlow
 
 _STANDALONE: Final = re.compile(r"(?<![A-Za-z0-9_])[A-Z](?![A-Za-z0-9_])")
-_ANSWER: Final = re.compile(
-    r"answer[ \t*_`]*:[ \t*_`$(\[{]*(?:\\[a-z]+\{[ \t]*)?([A-Z])(?![A-Za-z0-9])", re.IGNORECASE
-)
+_ANSWER: Final = re.compile(r"answer[\s*_`]*:[\s*_`$(\[{]*(?:\\[a-z]+\{\s*)?([A-Z])(?![A-Za-z0-9])", re.IGNORECASE)
 
 
 def extract_last_choice(text: str, options: Mapping[str, str], *, patterns: Sequence[str] = ()) -> Choice:

@@ -97,7 +97,9 @@ def test_lenient_boxed(text: str, expected: str | None) -> None:
         ("Answer: A, A", None, "A"),
         ("Answer: A metal, surely", None, None),
         ("Answer: Z", None, None),
-        ("Answer:\nB", None, None),
+        ("Answer:\nB", "B", "B"),
+        ("**Answer:**\nB", None, None),
+        ("Answer:", None, None),
         ("B", None, None),
     ],
 )
