@@ -7,6 +7,7 @@ sampling, and the verifier's fields stand at top level or in `verifier_metadata`
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -45,10 +46,21 @@ class Rows:
                 try:
                     row = orjson.loads(line)
                 except orjson.JSONDecodeError as e:
-                    raise UsageError(f"{where}: not JSON: {e}") from None
+                    row = _python_json(line)
+                    if row is None:
+                        raise UsageError(f"{where}: not JSON: {e}") from None
                 if not isinstance(row, dict):
                     raise UsageError(f"{where}: a row is a JSON object, not {type(row).__name__}")
                 yield where, row
+
+
+def _python_json(line: bytes) -> Any:
+    """What Python's `json` writes and JSON has not: NaN, and half emoji, which become U+FFFD. None for others."""
+    try:
+        text = json.dumps(json.loads(line), ensure_ascii=False)
+        return json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_rows(path: Path) -> Iterator[JSONObject]:
