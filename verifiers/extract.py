@@ -47,6 +47,22 @@ def graded_text(items: Iterable[Mapping[str, Any]], graded: Graded) -> str:
     return parts[0] if parts else ""
 
 
+def spoken_turns(items: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The agent's answers in a recorded conversation: its text between the messages of the user; blank ones go.
+
+    Where no message of the user was recorded, each of the agent's is an answer.
+    """
+    listed = list(items)
+    alone = not any(item.get("role") == "user" for item in listed)
+    turns = [""]
+    for item in listed:
+        if item.get("role") == "user" or alone:
+            turns.append("")
+        if item.get("role") == "assistant":
+            turns[-1] += "".join(_parts(item))
+    return [turn for turn in turns if turn]
+
+
 def _is_message(item: Mapping[str, Any]) -> bool:
     return item.get("type", "message") == "message" and item.get("role") == "assistant"
 

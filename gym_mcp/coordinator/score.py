@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,16 @@ def recorded(
         task = (index.find(row) if index is not None else None) or _own_task(cls, row, where)
         if isinstance(cls.judge, RecordedJudge):
             cls.judge.rehear(task.id, row)
-        yield row, task, _transcript(row, where)
+        yield row, _as_asked(task, row), _transcript(row, where)
+
+
+def _as_asked(task: Task[Any], row: JSONObject) -> Task[Any]:
+    """The task with the prompt that the recorded agent read, which an environment may have added to."""
+    params = row.get("responses_create_params")
+    said = params.get("input") if isinstance(params, dict) else None
+    if not isinstance(said, list) or not said or not all(isinstance(item, dict) for item in said):
+        return task
+    return replace(task, prompt=said)
 
 
 def _own_task(cls: type[Environment[Any]], row: JSONObject, where: str) -> Task[Any]:
@@ -105,7 +114,9 @@ def _transcript(row: JSONObject, where: str) -> Transcript:
     if not isinstance(output, list) or not all(isinstance(i, dict) for i in output):
         raise UsageError(f"{where}: no `reply` text and no `response.output` items")
     items: list[Item] = output
-    return Transcript(items, str(response.get("stop", "completed")) if isinstance(response, dict) else "completed")
+    stop = str(response.get("stop", "completed")) if isinstance(response, dict) else "completed"
+    info = row.get("info")
+    return Transcript(items, stop, facts={"info": info} if isinstance(info, dict) else {})
 
 
 async def score_all(
