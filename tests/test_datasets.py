@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -281,3 +282,15 @@ def test_bundled_rows_are_told_by_file_and_line(tmp_path: Path) -> None:
         UsageError, match=r"tasks\.jsonl:2: loans: Field required; laons: no such field; did you mean"
     ):
         list(load_tasks(cls))
+
+
+def test_rows_that_only_python_takes_for_json(tmp_path: Path) -> None:
+    """A model's reply may end in the middle of an emoji; `json.dumps` writes that, and NaN."""
+    (task,) = load(tmp_path, b'{"id": "a\\ud83d", "prompt": "\\ud83d\\ude00 \\ude00", "data": {"x": NaN}}\n')
+    assert (task.id, task.prompt) == (
+        "a\ufffd",
+        [{"type": "message", "role": "user", "content": "\U0001f600 \ufffd"}],
+    )
+    assert task.raw is not None and math.isnan(task.raw["x"])
+    assert "rows.jsonl:1: not JSON" in refused(tmp_path, b'{"id": nan}\n')
+    assert "rows.jsonl:1: not JSON" in refused(tmp_path, b"[" * 100_000 + b"\n")

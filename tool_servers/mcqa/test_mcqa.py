@@ -77,6 +77,15 @@ def test_options_as_one_object_and_lower_case_letters() -> None:
     assert verify(environment(), data, r"\boxed{B}").score == 1.0
 
 
+def test_a_row_without_options_takes_any_letter() -> None:
+    """Recorded rollouts hold the key, and no options."""
+    row = {"expected_answer": "H"}
+    assert verify(environment(), row, r"\boxed{H}").score == 1.0
+    assert verify(environment(), row, r"\boxed{h}").score == 0.0
+    assert verify(environment(grading_mode="lenient_boxed"), row, r"\boxed{any words}").score == 0.0
+    assert verify(environment(), {**row, "options": []}, r"\boxed{H}").score == 0.0
+
+
 def test_empty_answer_never_matches() -> None:
     data = {**DATA_ROW, "expected_answer": ""}
     assert [verify(environment(), data, text).score for text in ("", r"\boxed{}", r"\boxed{A}")] == [0.0] * 3
