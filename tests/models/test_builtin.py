@@ -115,7 +115,10 @@ class Silent(Environment):
 def test_an_oracle_past_its_end_says_nothing() -> None:
     async def main() -> list[Item]:
         async with rollout(Oracle(), environment=Silent) as (mine, _):
-            return [(await mine.respond(Request(TASK.prompt))).output[0] for _ in range(3)]
+            said: list[Item] = []
+            for _ in range(3):
+                said += (await mine.respond(Request([*TASK.prompt, *said]))).output
+            return said
 
     first, *rest = asyncio.run(main())
     assert first["name"] == "go"
