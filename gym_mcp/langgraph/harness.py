@@ -25,7 +25,8 @@ _KEPT: Final = 64
 class GraphHarness:
     """A harness made of what builds a graph: `build(model, tools)`, or anything else that a graph file may hold.
 
-    `state` is what the graph's input holds besides `messages`.
+    `state` is what the graph's input holds besides `messages`; `resume` answers interrupts where the environment
+    has no user.
     """
 
     def __init__(
@@ -34,19 +35,23 @@ class GraphHarness:
         *,
         name: str = "graph",
         state: Mapping[str, Any] | None = None,
+        resume: str | None = None,
         files: Sequence[Path] = (),
     ) -> None:
         self._find: Callable[[], Any] = lambda: build
         self._name = name
         self._state = dict(state or {})
+        self._resume = resume
         self._files = files
         self._graphs: OrderedDict[bytes, Graph] = OrderedDict()
 
     @classmethod
-    def of_file(cls, path: Path, attribute: str, state: Mapping[str, Any] | None = None) -> GraphHarness:
+    def of_file(
+        cls, path: Path, attribute: str, state: Mapping[str, Any] | None = None, resume: str | None = None
+    ) -> GraphHarness:
         """The harness of a user's graph file. `UsageError` now for a file that cannot be imported."""
         found = load_graph_file(path, attribute)
-        made = cls(lambda: found, name=attribute or path.stem, state=state, files=[path])
+        made = cls(lambda: found, name=attribute or path.stem, state=state, resume=resume, files=[path])
         made._find = lambda: load_graph_file(path, attribute)
         return made
 
@@ -54,7 +59,8 @@ class GraphHarness:
         """Play one episode."""
         stage = Stage(session, model, await session.list_tools())
         stage.enter()
-        return await Play(await self._graph(stage), stage, self._name, self._state).run()
+        graph = await self._graph(stage)
+        return await Play(graph, stage, self._name, self._state, self._resume).run()
 
     async def _graph(self, stage: Stage) -> Graph:
         key = digest(stage.specs)

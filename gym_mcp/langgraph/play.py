@@ -53,12 +53,18 @@ class Play:
     """A graph in one rollout."""
 
     def __init__(
-        self, graph: Pregel[Any, Any, Any, Any], stage: Stage, name: str, state: Mapping[str, Any]
+        self,
+        graph: Pregel[Any, Any, Any, Any],
+        stage: Stage,
+        name: str,
+        state: Mapping[str, Any],
+        resume: str | None,
     ) -> None:
         self._graph = graph
         self._stage = stage
         self._name = name
         self._state = state
+        self._resume = resume
         self._edges = EdgesOf(graph)
         self._left = Left()
         self._thread = uuid.uuid4().hex
@@ -169,6 +175,8 @@ class Play:
             span = self._stage.trace.open("interrupt", self._name)
             reply = await self._stage.say(as_text(interrupt.value), left.values.get("messages", []))
             self._stage.trace.close(span)
+            if reply is None and not self._stage.session.multi_turn:
+                reply = self._resume
             if reply is None:
                 return None
             answers[interrupt.id] = reply

@@ -82,7 +82,7 @@ class Trace:
         self.close(self._graph)
         top = self._levels[""]
         if top.finished:
-            self._graph["edges"] += edges(top.before if not top.running else top.running, "__end__")
+            self._graph["edges"] += [list(edge) for edge in edges(top.running or top.before, "__end__")]
         self._graph = None
 
     def task(self, namespace: Sequence[str], event: JSONObject, edges: EdgesOf) -> None:

@@ -127,6 +127,7 @@ class Stage:
             return await self.session.call(name, arguments, caller)
 
     def _told(self, name: str, arguments: JSONObject, call_id: str, result: ToolResult) -> None:
+        call_id = call_id or self._unanswered(name, arguments)
         made = self._made(call_id)
         if made is not None:
             made.kept = True
@@ -134,6 +135,16 @@ class Stage:
         else:  # a node called the tool itself
             call_id = f"node_{len(self._entries)}"
             self._entries.append(_Entry([call_item(name, arguments, call_id), output_item(call_id, result)]))
+
+    def _unanswered(self, name: str, arguments: JSONObject) -> str:
+        """The id of the model's call that a node makes itself, if the model asked for it."""
+        told = _ids((i for e in self._entries for i in e.items), "function_call_output")
+        for entry in reversed(self._entries):
+            for item in entry.items:
+                if item.get("type") == "function_call" and item.get("name") == name:
+                    if item.get("call_id") not in told and read_arguments(item) == arguments:
+                        return str(item["call_id"])
+        return ""
 
     def _made(self, call_id: str) -> _Entry | None:
         """The answer that asked for a call; of several samples that did, one that stands already."""

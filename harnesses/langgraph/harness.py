@@ -15,9 +15,13 @@ argument = "graph"
 
 
 class Options(BaseOptions):
-    """`graph`: FILE.py, or FILE.py:NAME. `state`: what the graph's input holds besides `messages`."""
+    """`graph`: FILE.py, or FILE.py:NAME. `state`: what the graph's input holds besides `messages`.
+
+    `resume`: the answer to interrupts where the environment has no user who could give one.
+    """
 
     graph: str
+    resume: str | None = None
     state: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -29,4 +33,4 @@ def create(options: Options) -> Harness:
         raise UsageError(f"harness langgraph: {options.graph}: no such file; write langgraph:FILE.py:GRAPH")
     from gym_mcp.langgraph import GraphHarness
 
-    return GraphHarness.of_file(path.resolve(), name, options.state)
+    return GraphHarness.of_file(path.resolve(), name, options.state, options.resume)

@@ -13,7 +13,8 @@ from gym_mcp.langgraph.parts import Acting, act_loop, approves, aside, quoted, r
 from gym_mcp.options import Options as BaseOptions
 
 PLANNER = """direct a worker, who has these tools: {}. You see a task and what was done about it so far. Reply \
-with the worker's next instruction, in a few sentences; or, when the worker's last message answers the task, with OK."""
+with the worker's next instruction, in a few sentences; or, when the worker's last message answers the task, \
+with OK."""
 GUIDANCE = """You are the worker of a team. Your planner instructs you:
 {}
 When you have done that, report. When the whole task is done, your report is the answer to it, in the form \
