@@ -20,6 +20,9 @@ CHOOSER = """choose between candidates. You see a conversation and numbered cand
 Reply with the number of the best one and nothing else."""
 
 
+argument = "k"
+
+
 class Options(BaseOptions):
     """`k`: candidates a turn. `choose`: whether the model chooses where they differ, or the majority does."""
 
