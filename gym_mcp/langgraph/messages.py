@@ -12,9 +12,9 @@ from typing import Any, Final
 import orjson
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
 
-from gym_mcp.calls import call_item, read_arguments
 from gym_mcp.errors import HarnessError
 from gym_mcp.models.base import Response
+from gym_mcp.toolcalls import call_item, read_arguments
 from gym_mcp.types import Item, JSONObject, ToolResult, assistant_message, text_of
 
 ITEMS: Final = "gym_mcp_items"

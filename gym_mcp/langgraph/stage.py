@@ -11,12 +11,12 @@ from typing import Any, Final, TypeVar
 
 from langchain_core.messages import BaseMessage, ToolMessage
 
-from gym_mcp.calls import call_item, output_item, read_arguments
 from gym_mcp.client import AgentSession
 from gym_mcp.errors import GymError, HarnessError, LimitReached, UsageError
 from gym_mcp.langgraph.messages import RAW, to_items
 from gym_mcp.langgraph.spans import Trace
 from gym_mcp.models.base import Model, Request, Response
+from gym_mcp.toolcalls import call_item, output_item, read_arguments
 from gym_mcp.turns import Turns
 from gym_mcp.types import Item, JSONObject, ToolResult, ToolSpec, Transcript, assistant_message, user_message
 

@@ -10,9 +10,9 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
-from gym_mcp.calls import image_urls
 from gym_mcp.langgraph.messages import RAW
 from gym_mcp.langgraph.stage import has_stage, stage
+from gym_mcp.toolcalls import image_urls
 from gym_mcp.types import JSONObject, ToolResult, ToolSpec
 
 

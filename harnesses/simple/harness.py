@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gym_mcp.calls import output_item, read_arguments
 from gym_mcp.client import AgentSession
 from gym_mcp.errors import LimitReached
 from gym_mcp.harness import Limits
 from gym_mcp.models.base import Model, Request
+from gym_mcp.toolcalls import output_item, read_arguments
 from gym_mcp.types import Item, ToolResult, Transcript, text_of, user_message
 
 
