@@ -36,7 +36,9 @@ class RemoteClient(EnvironmentClient):
         """The tools of an episode, as its agent plane lists them."""
 
     @abstractmethod
-    async def call_agent_tool(self, opened: JSONObject, name: str, arguments: JSONObject) -> ToolResult:
+    async def call_agent_tool(
+        self, opened: JSONObject, name: str, arguments: JSONObject, caller: str
+    ) -> ToolResult:
         """One tool call of the agent. Never sent twice."""
 
     async def tools_of(self, opened: JSONObject) -> Sequence[ToolSpec]:
@@ -119,8 +121,8 @@ class RemoteSession(AgentSession):
     async def list_tools(self) -> Sequence[ToolSpec]:
         return await self._client.tools_of(self._opened)
 
-    async def call(self, name: str, arguments: JSONObject) -> ToolResult:
-        return await self._client.call_agent_tool(self._opened, name, arguments)
+    async def call(self, name: str, arguments: JSONObject, caller: str = "") -> ToolResult:
+        return await self._client.call_agent_tool(self._opened, name, arguments, caller)
 
     async def reply(self, message: str) -> str | None:
         got = await self._client.operate("reply", {"episode": self._opened["episode"], "message": message})

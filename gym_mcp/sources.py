@@ -45,6 +45,13 @@ def environment_files(cls: type, root: type) -> tuple[list[Path], list[Path]]:
     return sorted(sources), sorted(f for folder in folders for f in _data_files(folder))
 
 
+def neighbours(file: Path) -> list[Path]:
+    """A Python file, and the files beside it that it imports, and theirs."""
+    found: set[Path] = set()
+    _follow(file, found)
+    return sorted(found)
+
+
 def _data_files(folder: Path) -> Iterator[Path]:
     for file in folder.rglob("*"):
         parts = file.relative_to(folder).parts

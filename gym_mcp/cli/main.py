@@ -19,6 +19,7 @@ VERBS = {
     "list": Verb("gym_mcp.cli.catalogue:list_command", "List environments, benchmarks, harnesses or models."),
     "search": Verb("gym_mcp.cli.catalogue:search", "Search all of them by words."),
     "env": Verb("gym_mcp.cli.env:env_group", "Write, test, inspect and serve environments."),
+    "harness": Verb("gym_mcp.cli.harness:harness_group", "Write harnesses."),
     "serve": Verb("gym_mcp.cli.serve:serve", "Serve environments as MCP servers, over HTTP or stdio."),
     "judge": Verb("gym_mcp.cli.judge:judge_group", "See how far a judge agrees with labelled examples."),
     "export": Verb("gym_mcp.cli.export:export", "Write the rollouts of a run in another format."),

@@ -7,13 +7,14 @@ import contextlib
 import random
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from gym_mcp.client import EnvironmentClient, EpisodeClient, Verdict
 from gym_mcp.coordinator.meter import Meter
-from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout
+from gym_mcp.coordinator.spans import joined
+from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout, causes
 from gym_mcp.harness import Harness, Limits
 from gym_mcp.models.base import Model, RolloutContext
 from gym_mcp.seeds import episode_seed
@@ -138,7 +139,7 @@ async def _run_harness(arm: Arm, episode: EpisodeClient, meter: Meter) -> Transc
             raise
         raise HarnessError(f"harness {name} cancelled itself", detail=traceback.format_exc()) from e
     except (Exception, SystemExit) as e:
-        for cause in _causes(e):
+        for cause in causes(e):
             if isinstance(cause, RolloutError):
                 raise cause from None
             if isinstance(cause, LimitReached):
@@ -149,23 +150,6 @@ async def _run_harness(arm: Arm, episode: EpisodeClient, meter: Meter) -> Transc
     if not isinstance(transcript, Transcript) or not all(isinstance(item, dict) for item in transcript.items):
         raise HarnessError(f"harness {name} returned {transcript!r:.100}, which is no Transcript of items")
     return transcript
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An exception, the members of a group, and what each was raised from."""
-    seen: set[int] = set()
-    queue: list[BaseException] = [error]
-    while queue:
-        found = queue.pop(0)
-        if id(found) in seen:
-            continue
-        seen.add(id(found))
-        yield found
-        if isinstance(found, BaseExceptionGroup):
-            queue += found.exceptions
-        cause = found.__cause__ or found.__context__
-        if cause is not None:
-            queue.append(cause)
 
 
 async def _salvage(episode: EpisodeClient) -> list[JSONObject] | None:
@@ -190,6 +174,8 @@ def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, att
         failure = {"kind": error.kind, "message": str(error)}
         if error.detail:
             failure["detail"] = error.detail
+    ledger = (verdict.ledger if verdict else attempt.ledger) or []
+    spans = joined(attempt.transcript.spans, ledger)
     return {
         "schema": SCHEMA,
         "rollout_id": f"{arm.run_id}/{task.id}/{repeat}",
@@ -207,9 +193,9 @@ def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, att
         "components": reward.components if reward else {},
         "notes": reward.notes if reward else "",
         "response": {"output": attempt.transcript.items, "stop": attempt.transcript.stop},
-        "ledger": (verdict.ledger if verdict else attempt.ledger) or [],
+        "ledger": ledger,
         "usage": attempt.meter.as_json() if attempt.meter else None,
         **({"judge_usage": verdict.judge_usage} if verdict and verdict.judge_usage else {}),
-        **({"spans": attempt.transcript.spans} if attempt.transcript.spans else {}),
+        **({"spans": spans} if spans else {}),
         **({"harness_facts": attempt.transcript.facts} if attempt.transcript.facts else {}),
     }

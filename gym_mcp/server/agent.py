@@ -22,7 +22,7 @@ from mcp.shared.exceptions import MCPError
 from gym_mcp.episode import FINISHED, Episode
 from gym_mcp.errors import EpisodeGone
 from gym_mcp.server.service import EpisodeOf, Service
-from gym_mcp.server.wire import ENDED
+from gym_mcp.server.wire import CALLER, ENDED
 from gym_mcp.tools import Tool
 from gym_mcp.types import Image, Item, JSONObject, ToolResult, ToolSpec, text_of
 
@@ -76,7 +76,7 @@ class AgentPlane:
     async def call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         episode = self._episode(ctx)
         try:
-            return as_mcp(await episode.call(params.name, params.arguments or {}))
+            return as_mcp(await episode.call(params.name, params.arguments or {}, _caller(ctx)))
         finally:
             self._service.record(episode)
 
@@ -120,6 +120,11 @@ class AgentPlane:
         return types.ReadResourceResult(
             contents=[types.BlobResourceContents(uri=params.uri, mime_type=media_type, blob=blob)]
         )
+
+
+def _caller(ctx: Context) -> str:
+    caller = ctx.meta.get(CALLER) if ctx.meta else None
+    return caller if isinstance(caller, str) else ""
 
 
 def _annotated(tools: Mapping[str, Tool]) -> dict[str, JSONObject]:

@@ -129,11 +129,18 @@ class Operator:
         return {"tools": tools, "tools_digest": self._service.tools_digest(live.tools)}
 
     @tool
-    async def call_tool(self, episode: Handle, name: str, arguments: JSONObject) -> wire.Called:
-        """Relay an agent's tool call, for agents that cannot reach the agent plane themselves."""
+    async def call_tool(self, episode: Handle, name: str, arguments: JSONObject, caller: str = "") -> wire.Called:
+        """Relay an agent's tool call, for agents that cannot reach the agent plane themselves.
+
+        Args:
+            episode: The handle that `open_episode` gave.
+            name: The tool's name.
+            arguments: The tool's arguments.
+            caller: The agent's own name for the part of it that calls, for the ledger.
+        """
         live = self._live(episode)
         try:
-            result = await live.call(name, arguments)
+            result = await live.call(name, arguments, caller)
         finally:
             self._service.record(live)
         images: list[wire.ImageInfo] = [

@@ -27,6 +27,8 @@ from gym_mcp.types import Item, JSONObject
 EXTENSION: Final = "io.gym-mcp/environment"
 ENDED: Final = "io.gym-mcp/ended"
 """`_meta` key of a tool result after which the episode takes no more calls."""
+CALLER: Final = "io.gym-mcp/caller"
+"""`_meta` key of an agent's tool call: its own name for the part of it that calls. Only the ledger has it."""
 STRUCTURED_ONLY: Final = "io.gym-mcp/structured-only"
 """`_meta` key of an operator request: leave out the text form of the structured result."""
 VERSION: Final = "1"
@@ -122,6 +124,7 @@ class Entry(TypedDict):
     end: float
     images: NotRequired[list[str]]
     detail: NotRequired[str]
+    caller: NotRequired[str]
 
 
 class Verified(TypedDict):
