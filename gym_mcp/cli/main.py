@@ -22,6 +22,7 @@ VERBS = {
     "harness": Verb("gym_mcp.cli.harness:harness_group", "Write harnesses."),
     "serve": Verb("gym_mcp.cli.serve:serve", "Serve environments as MCP servers, over HTTP or stdio."),
     "judge": Verb("gym_mcp.cli.judge:judge_group", "See how far a judge agrees with labelled examples."),
+    "gateway": Verb("gym_mcp.cli.gateway:gateway", "Serve any model as the APIs that agents speak."),
     "export": Verb("gym_mcp.cli.export:export", "Write the rollouts of a run in another format."),
 }
 OK, FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
