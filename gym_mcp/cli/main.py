@@ -20,6 +20,10 @@ VERBS = {
     "search": Verb("gym_mcp.cli.catalogue:search", "Search all of them by words."),
     "env": Verb("gym_mcp.cli.env:env_group", "Write, test, inspect and serve environments."),
     "serve": Verb("gym_mcp.cli.serve:serve", "Serve environments as MCP servers, over HTTP or stdio."),
+    "connect": Verb("gym_mcp.cli.connect:connect", "Connect your own agent (Claude Code, Cursor, ...) to one."),
+    "next": Verb("gym_mcp.cli.connect:next_command", "Give a connected agent its next task."),
+    "disconnect": Verb("gym_mcp.cli.connect:disconnect", "Stop what `connect` started."),
+    "stdio": Verb("gym_mcp.cli.connect:stdio", "The stdio shim of `connect`, for clients' configurations."),
     "export": Verb("gym_mcp.cli.export:export", "Write the rollouts of a run in another format."),
 }
 OK, FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
