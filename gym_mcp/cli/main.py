@@ -20,6 +20,8 @@ VERBS = {
     "search": Verb("gym_mcp.cli.catalogue:search", "Search all of them by words."),
     "env": Verb("gym_mcp.cli.env:env_group", "Write, test, inspect and serve environments."),
     "serve": Verb("gym_mcp.cli.serve:serve", "Serve environments as MCP servers, over HTTP or stdio."),
+    "wrap": Verb("gym_mcp.cli.wrap:wrap", "Make an environment of any MCP server."),
+    "play": Verb("gym_mcp.cli.play:play", "Play an episode yourself, in the terminal."),
     "connect": Verb("gym_mcp.cli.connect:connect", "Connect your own agent (Claude Code, Cursor, ...) to one."),
     "next": Verb("gym_mcp.cli.connect:next_command", "Give a connected agent its next task."),
     "disconnect": Verb("gym_mcp.cli.connect:disconnect", "Stop what `connect` started."),

@@ -52,7 +52,7 @@ class Connection:
                 async with asyncio.timeout(seconds):
                     await connection._begin()
             except BaseException as e:
-                complaint = connection.process.complaint()
+                complaint = await connection.process.complaint()
                 await connection.close()
                 if isinstance(e, TimeoutError):
                     raise EnvironmentFailure(
@@ -105,9 +105,8 @@ class Connection:
             )
         except MCPError as e:
             if e.code == types.CONNECTION_CLOSED:
-                raise EnvironmentFailure(
-                    f"the MCP server broke off during `{name}`; {self.process.complaint()}", retryable=True
-                ) from None
+                why = await self.process.complaint()
+                raise EnvironmentFailure(f"the MCP server broke off at `{name}`; {why}", retryable=True) from None
             raise ToolError(str(e)) from None
         except ValidationError:
             raise EnvironmentFailure(f"the MCP server's answer to `{name}` is no tool result") from None

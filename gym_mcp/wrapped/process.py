@@ -61,8 +61,10 @@ class ServerProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def complaint(self) -> str:
+    async def complaint(self) -> str:
         """How it ended and the last line that it printed on stderr, in one line."""
+        with contextlib.suppress(TimeoutError):  # its output ends a moment before the process does
+            await asyncio.wait_for(self._gone(), 0.2)
         code = self._process.returncode
         state = "runs on" if code is None else f"ended with code {code}"
         lines = self._stderr.decode("utf-8", "replace").split("\n")

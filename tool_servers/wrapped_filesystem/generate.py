@@ -64,7 +64,7 @@ def search(rng: random.Random) -> Errand:
     files = {place: f"reference {code}\n" for place, code in zip(places, codes, strict=True)}
     wanted = rng.randrange(8)
     text = (
-        f"One file below /workdir holds the reference {codes[wanted]}. Write its path relative to /workdir, alone, "
+        f"One file below /workdir holds the reference {codes[wanted]}. Write its path below /workdir, alone, "
         "into found.txt."
     )
     return text, files, {"found.txt": f"{places[wanted]}\n"}
