@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _NAMES = "claude|codex|cursor|vscode|claude-desktop|opencode|gemini|qwen"
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+_STOP_SECONDS = 60.0
 _EPILOG = """\b
 Examples:
   gym-mcp connect claude workplace_assistant            prints `claude mcp add ...`
@@ -234,6 +236,7 @@ def disconnect(environment: str | None) -> None:
         name = home.read(home.job_file).get("environment", home.path.name)
         try:
             stopped = ask(home, "stop") if home.is_running() else {"unfinished": [], "runs": []}
+            _wait_for_end(home)
         except Unreachable as e:
             raise UsageError(f"{e}; end its process {home.read(home.state_file).get('pid')} yourself") from None
         home.job_file.unlink(missing_ok=True)
@@ -244,6 +247,17 @@ def disconnect(environment: str | None) -> None:
             click.echo(f"  gym-mcp eval show {run}")
     if not found:
         click.echo("nothing is connected")
+
+
+def _wait_for_end(home: Home) -> None:
+    """Until the server has recorded what was unfinished and is gone."""
+    from gym_mcp.connect.control import Unreachable
+
+    deadline = time.monotonic() + _STOP_SECONDS
+    while home.is_running():
+        if time.monotonic() > deadline:
+            raise Unreachable(f"the server of {home.path.name} did not end in {_STOP_SECONDS:g} s")
+        time.sleep(0.02)
 
 
 @click.command(context_settings=_HELP)

@@ -22,7 +22,7 @@ _EXAMPLE: Final = {
     "prompt": "Write the word hello into /workdir/hello.txt.",
     "data": {"files": {}, "expected": {"hello.txt": "hello"}},
 }
-_CHECK: Final = '''"""Scores an episode by its `read(path)`, `names()`, `ledger`, `task.data` and the transcript."""
+_CHECK: Final = '''"""Scores an episode: `read(path)`, `names()`, `ledger` and `task.data` are its own."""
 
 from gym_mcp import Call, Reward
 

@@ -115,7 +115,9 @@ def test_an_episode_that_the_environment_ended_asks_to_be_submitted(tmp_path: Pa
     run(main)
 
 
-@pytest.mark.parametrize("arguments", [{"answer": 3}, {"answer": None}, {"reward": 1}, {"answer": "x", "items": []}])
+@pytest.mark.parametrize(
+    "arguments", [{"answer": 3}, {"answer": None}, {"reward": 1}, {"answer": "x", "items": []}]
+)
 def test_arguments_of_our_own_tools_are_strict(arguments: dict[str, Any], tmp_path: Path) -> None:
     async def main() -> None:
         seat = make_seat(tmp_path / "run")

@@ -23,7 +23,9 @@ def leaks(reply: Reply, seat: Seat, other: str) -> list[str]:
 
 
 def vaulted(out: Path) -> Seat:
-    return make_seat(out, Vault, [{"id": i, "prompt": "Guess.", "data": {"word": CANARY}} for i in ("only", "bad")])
+    return make_seat(
+        out, Vault, [{"id": i, "prompt": "Guess.", "data": {"word": CANARY}} for i in ("only", "bad")]
+    )
 
 
 @pytest.mark.parametrize("era", ERAS)
