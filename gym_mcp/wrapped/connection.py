@@ -53,6 +53,7 @@ class Connection:
                     await connection._begin()
             except BaseException as e:
                 complaint = await connection.process.complaint()
+                connection.process.kill()  # it has had its time
                 await connection.close()
                 if isinstance(e, TimeoutError):
                     raise EnvironmentFailure(

@@ -99,7 +99,7 @@ class WrappedEnvironment(Environment[Row]):
             cwd=self.workdir,
             env=self._environ(),
             era=self.era,
-            seconds=self.call_timeout,
+            seconds=0.9 * self.call_timeout,  # so that it is told what the server said, not only that it is late
         )
         self.server = self._gym_connection.server
 
