@@ -23,6 +23,12 @@ VERBS = {
     "serve": Verb("gym_mcp.cli.serve:serve", "Serve environments as MCP servers, over HTTP or stdio."),
     "judge": Verb("gym_mcp.cli.judge:judge_group", "See how far a judge agrees with labelled examples."),
     "gateway": Verb("gym_mcp.cli.gateway:gateway", "Serve any model as the APIs that agents speak."),
+    "wrap": Verb("gym_mcp.cli.wrap:wrap", "Make an environment of any MCP server."),
+    "play": Verb("gym_mcp.cli.play:play", "Play an episode yourself, in the terminal."),
+    "connect": Verb("gym_mcp.cli.connect:connect", "Connect your own agent (Claude Code, Cursor, ...) to one."),
+    "next": Verb("gym_mcp.cli.connect:next_command", "Give a connected agent its next task."),
+    "disconnect": Verb("gym_mcp.cli.connect:disconnect", "Stop what `connect` started."),
+    "stdio": Verb("gym_mcp.cli.connect:stdio", "The stdio shim of `connect`, for clients' configurations."),
     "export": Verb("gym_mcp.cli.export:export", "Write the rollouts of a run in another format."),
 }
 OK, FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141

@@ -73,7 +73,7 @@ async def run_rollout(
         if on_retry is not None:
             on_retry(task, repeat, error, wait)
         await asyncio.sleep(wait)
-    row = _row(arm, task, task_index, repeat, seed, attempt)
+    row = terminal_row(arm, task, task_index, repeat, seed, attempt)
     row["attempts"] = len(earlier) + 1
     if earlier:
         row["earlier_failures"] = earlier
@@ -170,7 +170,10 @@ async def _quietly(step: Awaitable[Any]) -> Any:
     return None
 
 
-def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, attempt: Attempt) -> JSONObject:
+def terminal_row(
+    arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, attempt: Attempt
+) -> JSONObject:
+    """What `docs/runs.md` calls a rollout row, with one attempt and no timing yet."""
     error, verdict = attempt.error, attempt.verdict
     reward = verdict.reward if verdict else None
     failure: JSONObject | None = None

@@ -19,6 +19,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
+from gym_mcp.environment import Environment
 from gym_mcp.episode import FINISHED, Episode
 from gym_mcp.errors import EpisodeGone
 from gym_mcp.server.service import EpisodeOf, Service
@@ -34,12 +35,18 @@ _NO_RESOURCE: Final = "No such resource."
 
 def agent_server(service: Service, episode_of: EpisodeOf) -> Server[Any]:
     """The agent plane of one environment type. `episode_of(ctx)` finds the episode of a request."""
-    plane = AgentPlane(service, episode_of)
     cls = service.environment_type
-    hint = CacheHint(ttl_ms=_LIST_TTL_MS, scope="private")
     server: Server[Any] = Server(
-        cls.name,
-        version=cls.version,
+        cls.name, version=cls.version, **handlers(AgentPlane(service, episode_of), _LIST_TTL_MS)
+    )
+    server.middleware.clear()  # OpenTelemetry, on by default: 15 us a call, and nothing leaves the machine
+    return server
+
+
+def handlers(plane: AgentPlane, ttl_ms: int) -> dict[str, Any]:
+    """What an SDK server needs to be `plane`, whose lists a client may keep for `ttl_ms`."""
+    hint = CacheHint(ttl_ms=ttl_ms, scope="private")
+    return dict(
         on_list_tools=plane.list_tools,
         on_call_tool=plane.call_tool,
         on_list_prompts=plane.list_prompts,
@@ -47,7 +54,7 @@ def agent_server(service: Service, episode_of: EpisodeOf) -> Server[Any]:
         on_list_resources=plane.list_resources,
         on_list_resource_templates=plane.list_templates,
         on_read_resource=plane.read_resource,
-        get_tool_input_schema=_annotated(cls.tools()).get,
+        get_tool_input_schema=_annotated(plane.environment_type.tools()).get,
         cache_hints={
             "tools/list": hint,
             "prompts/list": hint,
@@ -57,8 +64,6 @@ def agent_server(service: Service, episode_of: EpisodeOf) -> Server[Any]:
             "server/discover": hint,
         },
     )
-    server.middleware.clear()  # OpenTelemetry, on by default: 15 us a call, and nothing leaves the machine
-    return server
 
 
 class AgentPlane:
@@ -68,10 +73,14 @@ class AgentPlane:
         self._service = service
         self._episode = episode_of
 
+    @property
+    def environment_type(self) -> type[Environment[Any]]:
+        return self._service.environment_type
+
     async def list_tools(self, ctx: Context, params: Any) -> types.ListToolsResult:
         episode = self._episode(ctx)
         episode.seen = True
-        return types.ListToolsResult(tools=[_tool(t.spec) for t in episode.tools.values()])
+        return types.ListToolsResult(tools=[as_mcp_tool(t.spec) for t in episode.tools.values()])
 
     async def call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         episode = self._episode(ctx)
@@ -133,7 +142,8 @@ def _annotated(tools: Mapping[str, Tool]) -> dict[str, JSONObject]:
     return {name: schema for name, schema in schemas.items() if "x-mcp-header" in json.dumps(schema)}
 
 
-def _tool(spec: ToolSpec) -> types.Tool:
+def as_mcp_tool(spec: ToolSpec) -> types.Tool:
+    """A tool as `tools/list` tells of it."""
     # Codex refuses calls without a question unless a tool is declared harmless; it acts on the episode alone.
     hints = (
         types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
