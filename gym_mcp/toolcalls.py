@@ -24,10 +24,11 @@ def read_arguments(call: Item) -> JSONObject | ToolResult:
 
 def output_item(call_id: str, result: ToolResult) -> Item:
     """A result as the Responses API takes it: text, or parts when there are images."""
-    return {"type": "function_call_output", "call_id": call_id, "output": _output(result)}
+    return {"type": "function_call_output", "call_id": call_id, "output": output_of(result)}
 
 
-def _output(result: ToolResult) -> str | list[Item]:
+def output_of(result: ToolResult) -> str | list[Item]:
+    """The `output` of such an item."""
     if not result.images:
         return result.text
     parts: list[Item] = [{"type": "input_text", "text": result.text}] if result.text else []

@@ -19,7 +19,11 @@ VERBS = {
     "list": Verb("gym_mcp.cli.catalogue:list_command", "List environments, benchmarks, harnesses or models."),
     "search": Verb("gym_mcp.cli.catalogue:search", "Search all of them by words."),
     "env": Verb("gym_mcp.cli.env:env_group", "Write, test, inspect and serve environments."),
-    "harness": Verb("gym_mcp.cli.harness:harness_group", "Write harnesses."),
+    "harness": Verb(
+        "gym_mcp.cli.harness:harness_group", "Write harnesses; install and check the agents they run."
+    ),
+    "tools": Verb("gym_mcp.cli.bridge:tools", "List an episode's tools, for agents that have only a shell."),
+    "call": Verb("gym_mcp.cli.bridge:call", "Call a tool of an episode from a shell."),
     "serve": Verb("gym_mcp.cli.serve:serve", "Serve environments as MCP servers, over HTTP or stdio."),
     "judge": Verb("gym_mcp.cli.judge:judge_group", "See how far a judge agrees with labelled examples."),
     "gateway": Verb("gym_mcp.cli.gateway:gateway", "Serve any model as the APIs that agents speak."),

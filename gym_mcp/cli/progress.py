@@ -12,6 +12,7 @@ from gym_mcp.coordinator.events import (
     AttemptFailed,
     Draining,
     Event,
+    MemoryBound,
     RolloutFinished,
     RunStarted,
     VerifierChanged,
@@ -57,6 +58,11 @@ class Progress:
             self._begin(event)
         elif isinstance(event, AttemptFailed):
             self._retries[event.kind] += 1
+        elif isinstance(event, MemoryBound):
+            free, each = event.available_mib, event.each_mib
+            self._print(
+                f"{event.allowed} rollouts at a time: {free} MiB of memory are free, each takes {each} MiB"
+            )
         elif isinstance(event, Draining):
             self._note = f"{event.reason}: finishing {event.in_flight} rollouts; again to give them up"
             self._print(self._note)

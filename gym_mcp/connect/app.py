@@ -19,7 +19,7 @@ from gym_mcp.connect.plane import seat_server, seated
 from gym_mcp.connect.seat import Seat
 from gym_mcp.errors import GymError
 from gym_mcp.server import gate
-from gym_mcp.server.app import GatedApp, wants_stream
+from gym_mcp.server.app import AgentManagers, GatedApp
 from gym_mcp.server.gate import Headers, Refused
 from gym_mcp.server.service import Service
 
@@ -33,16 +33,14 @@ class SeatApp(GatedApp):
         self._revive = revive
         self.seats: dict[str, Seat] = {}
         self.last_request = time.monotonic()
-        server = seat_server(service)
-        self._streaming = StreamableHTTPSessionManager(server, stateless=True, json_response=False)
-        self._plain = StreamableHTTPSessionManager(server, stateless=True, json_response=True)
+        self._managers = AgentManagers(seat_server(service))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serve meanwhile."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.service.running())
-            for manager in (self._streaming, self._plain):
+            for manager in (self._managers.streaming, self._managers.plain):
                 await stack.enter_async_context(manager.run())
             yield
 
@@ -75,7 +73,7 @@ class SeatApp(GatedApp):
             raise gate.not_found()
         self.last_request = time.monotonic()
         seated.set(seat)
-        return self._streaming if wants_stream(headers) else self._plain
+        return self._managers.answering(headers)
 
 
 def _find(seats: Iterable[Seat], handle: str) -> Seat | None:

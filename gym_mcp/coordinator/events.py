@@ -55,11 +55,23 @@ class VerifierChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryBound:
+    """`allowed` rollouts at a time instead of `asked`: each takes `each_mib`, and `available_mib` are free."""
+
+    asked: int
+    allowed: int
+    each_mib: int
+    available_mib: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run ended; `complete` says whether every expected rollout is terminal."""
 
     complete: bool
 
 
-Event: TypeAlias = RunStarted | RolloutFinished | AttemptFailed | Draining | VerifierChanged | RunFinished
+Event: TypeAlias = (
+    RunStarted | RolloutFinished | AttemptFailed | Draining | VerifierChanged | MemoryBound | RunFinished
+)
 Listener: TypeAlias = Callable[[Event], None]

@@ -40,6 +40,7 @@ class Arm:
     limits: Limits
     max_attempts: int
     record_calls: bool = False
+    skills_ref: str | None = None
 
 
 @dataclass(slots=True)
@@ -193,6 +194,7 @@ def terminal_row(
         "seed": seed,
         "harness": arm.harness_name,
         "model": arm.model.spec,
+        **({"skills_ref": arm.skills_ref} if arm.skills_ref else {}),
         "outcome": "failed" if error else "scored",
         "failure": failure,
         "attempts": 1,

@@ -16,6 +16,7 @@ from gym_mcp.coordinator.coordinator import Coordinator, remaining
 from gym_mcp.coordinator.events import Listener, RunStarted, VerifierChanged
 from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.manifest import make_manifest
+from gym_mcp.coordinator.memory import bound_by_memory
 from gym_mcp.coordinator.past import load_done, set_failed_aside, verify_again
 from gym_mcp.coordinator.rollout import Arm
 from gym_mcp.coordinator.rundir import RunDirectory, digest_of_tasks
@@ -156,8 +157,9 @@ async def _go_on(
     if parts.description.groups:
         groups = Groups(directory.waiting_path, parts.client, tally.repeats)
         groups.load(done)
+    bound = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None))
     coordinator = Coordinator(
-        _arm(manifest, config, parts), journal.Journal(directory.rollouts_path), tally, config.concurrency, groups
+        _arm(manifest, config, parts), journal.Journal(directory.rollouts_path), tally, bound.allowed, groups
     )
     for listener in listeners:
         coordinator.listen(listener)
@@ -167,6 +169,8 @@ async def _go_on(
     coordinator.emit(
         RunStarted(str(directory.path), tally.expected, tally.done, tally.tasks, tally.repeats, title)
     )
+    if bound.allowed < bound.asked:
+        coordinator.emit(bound)
     parse = _parser(parts, directory)
     work = remaining(directory.task_rows, parse, tally.repeats, done, task_by_task=groups is not None)
     try:
@@ -214,6 +218,7 @@ def _arm(manifest: JSONObject, config: RunConfig, parts: Parts) -> Arm:
         parts.limits,
         config.max_attempts,
         config.record_calls,
+        parts.skills_ref,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
@@ -29,7 +29,7 @@ from gym_mcp.types import Image, Item, JSONObject, ToolResult, ToolSpec, text_of
 
 Context = ServerRequestContext[Any, Any]
 PROMPT: Final = "task"
-_LIST_TTL_MS: Final = 3_600_000  # an episode's lists never change
+LIST_TTL_MS: Final = 3_600_000  # an episode's lists never change
 _NO_RESOURCE: Final = "No such resource."
 
 
@@ -37,7 +37,7 @@ def agent_server(service: Service, episode_of: EpisodeOf) -> Server[Any]:
     """The agent plane of one environment type. `episode_of(ctx)` finds the episode of a request."""
     cls = service.environment_type
     server: Server[Any] = Server(
-        cls.name, version=cls.version, **handlers(AgentPlane(service, episode_of), _LIST_TTL_MS)
+        cls.name, version=cls.version, **handlers(AgentPlane(service, episode_of), LIST_TTL_MS)
     )
     server.middleware.clear()  # OpenTelemetry, on by default: 15 us a call, and nothing leaves the machine
     return server
@@ -91,14 +91,10 @@ class AgentPlane:
 
     async def list_prompts(self, ctx: Context, params: Any) -> types.ListPromptsResult:
         self._episode(ctx)
-        prompt = types.Prompt(name=PROMPT, description="What to do in this episode.")
-        return types.ListPromptsResult(prompts=[prompt])
+        return prompt_list()
 
     async def get_prompt(self, ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        episode = self._episode(ctx)
-        if params.name != PROMPT:
-            raise MCPError(types.INVALID_PARAMS, "No such prompt.")
-        return types.GetPromptResult(messages=[m for item in episode.task.prompt for m in prompt_messages(item)])
+        return task_prompt(params.name, self._episode(ctx).task.prompt)
 
     async def list_resources(self, ctx: Context, params: Any) -> types.ListResourcesResult:
         files = await _files(self._episode(ctx))
@@ -142,8 +138,21 @@ def _annotated(tools: Mapping[str, Tool]) -> dict[str, JSONObject]:
     return {name: schema for name, schema in schemas.items() if "x-mcp-header" in json.dumps(schema)}
 
 
-def as_mcp_tool(spec: ToolSpec) -> types.Tool:
-    """A tool as `tools/list` tells of it."""
+def prompt_list() -> types.ListPromptsResult:
+    """The one prompt of an episode: its task."""
+    prompt = types.Prompt(name=PROMPT, description="What to do in this episode.")
+    return types.ListPromptsResult(prompts=[prompt])
+
+
+def task_prompt(name: str, prompt: Iterable[Item]) -> types.GetPromptResult:
+    """The prompt `name` of an episode whose task says `prompt`."""
+    if name != PROMPT:
+        raise MCPError(types.INVALID_PARAMS, "No such prompt.")
+    return types.GetPromptResult(messages=[m for item in prompt for m in prompt_messages(item)])
+
+
+def as_mcp_tool(spec: ToolSpec, meta: Any = None) -> types.Tool:
+    """A tool as agents see it: no output schema, whatever the tool returns."""
     # Codex refuses calls without a question unless a tool is declared harmless; it acts on the episode alone.
     hints = (
         types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
@@ -151,7 +160,11 @@ def as_mcp_tool(spec: ToolSpec) -> types.Tool:
         else types.ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
     )
     return types.Tool(
-        name=spec.name, description=spec.description, input_schema=spec.input_schema, annotations=hints
+        name=spec.name,
+        description=spec.description,
+        input_schema=spec.input_schema,
+        annotations=hints,
+        _meta=meta,
     )
 
 

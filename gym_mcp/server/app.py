@@ -18,6 +18,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any, Final
 from urllib.parse import quote
 
+from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.types import Receive, Scope, Send
 
@@ -139,42 +140,43 @@ class App(GatedApp):
             scope[_EPISODE] = planes.service.store.get(handle)
         except EpisodeGone:
             raise gate.not_found() from None
-        return planes.agent_for(headers)
+        return planes.agent.answering(headers)
+
+
+class AgentManagers:
+    """An agent plane as the SDK's session managers; nothing is kept per session.
+
+    The first may answer as an event stream, so that a client that leaves cancels its call and a slow call sends
+    keep-alives. That costs twice the CPU of the second, which serves clients that accept JSON alone or prefer it
+    (`text/event-stream;q=0.5`).
+    """
+
+    def __init__(self, server: Server[Any]) -> None:
+        self.streaming = StreamableHTTPSessionManager(server, stateless=True, json_response=False)
+        self.plain = StreamableHTTPSessionManager(server, stateless=True, json_response=True)
+
+    def answering(self, headers: Headers) -> StreamableHTTPSessionManager:
+        """The streaming one for 2026 clients that would as soon have an event stream; else plain JSON."""
+        modern = headers.get(b"mcp-protocol-version", b"") >= b"2026"
+        return self.streaming if modern and _EVENTS.search(headers.get(b"accept", b"")) else self.plain
 
 
 class Planes:
-    """Both planes of one environment, as the SDK's session managers; nothing is kept per session.
-
-    The first agent manager may answer as an event stream, so that a client that leaves cancels its call and a
-    slow call sends keep-alives. That costs twice the CPU of the second, which serves clients that accept JSON
-    alone or prefer it (`text/event-stream;q=0.5`).
-    """
+    """Both planes of one environment."""
 
     def __init__(self, service: Service, base_url: str | None) -> None:
         self.service = service
         self._base_url = base_url
-        agent = agent_server(service, _episode_of)
+        self.agent = AgentManagers(agent_server(service, _episode_of))
         operator = operator_server(service, self._agent_url)
-        self.streaming = StreamableHTTPSessionManager(agent, stateless=True, json_response=False)
-        self.plain = StreamableHTTPSessionManager(agent, stateless=True, json_response=True)
         self.operator = StreamableHTTPSessionManager(
             operator, stateless=True, json_response=True, max_request_body_size=gate.MAX_OPERATOR_BODY
         )
-        self.managers = (self.streaming, self.plain, self.operator)
-
-    def agent_for(self, headers: Headers) -> StreamableHTTPSessionManager:
-        """The streaming one for 2026 clients that would as soon have an event stream; else plain JSON."""
-        return self.streaming if wants_stream(headers) else self.plain
+        self.managers = (self.agent.streaming, self.agent.plain, self.operator)
 
     def _agent_url(self, ctx: Any, handle: str) -> str:
         base = self._base_url or ctx.request.scope[_ORIGIN]
         return f"{base}/{quote(self.service.name, safe='')}/episodes/{handle}/mcp"
-
-
-def wants_stream(headers: Headers) -> bool:
-    """Whether a client speaks the 2026 protocol and would as soon have an event stream as plain JSON."""
-    modern = headers.get(b"mcp-protocol-version", b"") >= b"2026"
-    return modern and _EVENTS.search(headers.get(b"accept", b"")) is not None
 
 
 def _episode_of(ctx: Any) -> Episode:

@@ -7,8 +7,8 @@ import contextlib
 import ipaddress
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -151,6 +151,20 @@ async def run_apps(
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*tasks)
+
+
+@asynccontextmanager
+async def listening(app: GatedApp) -> AsyncIterator[str]:
+    """Serve an ASGI application on a free port of loopback meanwhile; its origin."""
+    with contextlib.closing(listen("127.0.0.1", 0)) as listener:
+        server = _Server(_config(app))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await server.up.wait()
+            yield _origin(listener, "127.0.0.1")
+        finally:
+            server.should_exit = server.force_exit = True
+            await asyncio.gather(task)
 
 
 def _config(app: GatedApp) -> uvicorn.Config:
