@@ -21,8 +21,28 @@ WIDTH: Final = 340
 """CSS pixels of a chart, labels included."""
 STATES: Final = ("full", "q3", "q2", "q1", "q0", "failed", "missing")
 """What a cell of the heat map can be; also the names of its CSS variables."""
+NAMES: Final = dict(
+    zip(
+        STATES,
+        (
+            "full score",
+            "¾ or more",
+            "½ to ¾",
+            "¼ to ½",
+            "less than ¼",
+            "failed, no score",
+            "missing",
+        ),
+        strict=True,
+    )
+)
+CURVES: Final = ("any of k passes", "all of k pass")
 _CLOSE: Final = 1e-9
 _NUMBERS: Final = count()
+_MARK: Final = re.compile(
+    r'<path aria-label="([^"]*)" role="graphics-symbol" aria-roledescription="[^"]*" ([^>]*?)/>'
+)
+_HEAD: Final = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"[^>]*>')
 _CONFIG: Final[JSONObject] = {
     "background": None,
     "font": "system-ui, sans-serif",
@@ -63,20 +83,20 @@ def svg(spec: JSONObject, title: str) -> str:
 
 
 def _inline(text: str, title: str, prefix: str) -> str:
-    """An SVG for the middle of a page: named, its ids its own, its marks silent to screen readers."""
+    """An SVG for the middle of a page: named, its ids its own, what a mark stands for as its tooltip."""
     text = re.sub(r'(\sid="|url\(#|href="#)(clip|gradient)', rf"\g<1>{prefix}\2", text)
+    text = _MARK.sub(r"<path \2><title>\1</title></path>", text)
     text = re.sub(r' (?:aria-[a-z]+|role)="[^"]*"', "", text)
-    head = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"[^>]*>')
     label = html.escape(title, quote=True)
 
     def opened(found: re.Match[str]) -> str:
-        width, height = found[1], found[2]
+        width, height = (f"{float(size):.0f}" for size in found.groups())
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{label}" width="{width}" '
             f'height="{height}" viewBox="0 0 {width} {height}">'
         )
 
-    return head.sub(opened, text, count=1)
+    return _HEAD.sub(opened, text, count=1)
 
 
 # -- one score, and several --------------------------------------------------------------------------------------
@@ -127,7 +147,7 @@ def curves(profile: JSONObject) -> str:
             "low": (point["new_tasks"] or {}).get("low"),
             "high": (point["new_tasks"] or {}).get("high"),
         }
-        for field, name in (("pass_at_k", "any of k passes"), ("pass_hat_k", "all of k pass"))
+        for field, name in zip(("pass_at_k", "pass_hat_k"), CURVES, strict=True)
         for point in profile[field]
         if point["all_tasks"]
     ]
@@ -144,7 +164,8 @@ def curves(profile: JSONObject) -> str:
         "field": "line",
         "type": "nominal",
         "sort": None,
-        "scale": {"range": ["var(--accent)", "var(--second)"]},
+        "legend": None,
+        "scale": {"domain": list(CURVES), "range": ["var(--accent)", "var(--second)"]},
     }
     y = {
         "type": "quantitative",
@@ -157,7 +178,7 @@ def curves(profile: JSONObject) -> str:
             "x": x,
             "y": {**y, "field": "low"},
             "y2": {"field": "high"},
-            "color": {**colour, "legend": None},
+            "color": colour,
         },
     }
     line = {
@@ -220,8 +241,8 @@ def cell(reward: float | None, failed: bool, best: float, worst: float) -> str:
 def heat_map(rows: Sequence[tuple[str, Sequence[str]]], title: str, *, row_height: int, labels: bool) -> str:
     """One panel: a row for each task (id, states of its repeats). In low rows equal neighbours are one."""
     values = [
-        {"t": i, "a": start, "b": end, "s": state}
-        for i, (_, states) in enumerate(rows)
+        {"t": i, "a": start, "b": end, "s": state, "d": f"{name}, attempt {start + 1}: {NAMES[state]}"}
+        for i, (name, states) in enumerate(rows)
         for start, end, state in (_runs(states) if row_height < 8 else _each(states))
     ]
     names = {i: name for i, (name, _) in enumerate(rows)}
@@ -230,13 +251,14 @@ def heat_map(rows: Sequence[tuple[str, Sequence[str]]], title: str, *, row_heigh
     axis = {
         "title": None,
         "labelExpr": _lookup(names),
-        "labelLimit": 110,
+        "labelLimit": 94,  # fonts differ: some are a fifth wider than what is measured here
+        "minExtent": 116,
         "labelFontSize": min(11, row_height - 2),
         "ticks": False,
         "domain": False,
         "labelPadding": 4,
     }
-    mark: JSONObject = {"type": "rect", "aria": False}
+    mark: JSONObject = {"type": "rect", "aria": labels}
     if gap:
         mark |= {"stroke": "var(--bg)", "strokeWidth": 1.5}
     spec = {
@@ -257,6 +279,7 @@ def heat_map(rows: Sequence[tuple[str, Sequence[str]]], title: str, *, row_heigh
                 "axis": None,
             },
             "x2": {"field": "b"},
+            "description": {"field": "d"},
             "color": {
                 "field": "s",
                 "type": "nominal",

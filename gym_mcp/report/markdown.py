@@ -150,8 +150,8 @@ def _tasks(report: RunReport) -> Iterator[str]:
     yield "## Tasks"
     tasks = with_states(report)
     step = max(1, -(-len(tasks) // TASKS))
-    note = f" Every {step}th of {len(tasks):,} tasks." if step > 1 else ""
-    yield f"The best first; P full score, 3 2 1 quarters of the range, 0 the worst, x failed, · missing.{note}"
+    note = f" One in {step} of {len(tasks):,} tasks." if step > 1 else ""
+    yield f"The best first; P full score, 3 2 1 0 quarters of the range, x failed, · missing.{note}"
     yield table(
         ("task", "solved", "mean reward", "attempts"),
         ((text(t["task_id"], 80), f"{t['c']} of {t['n']}", number(t["mean"]), t["marks"]) for t in tasks[::step]),

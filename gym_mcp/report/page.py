@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gym_mcp import __version__
+from gym_mcp.analysis.compare import arm_names
 from gym_mcp.errors import UsageError
 from gym_mcp.report import charts
 from gym_mcp.report.clean import clean, line
@@ -20,7 +21,7 @@ from gym_mcp.types import JSONObject
 LABELLED: Final = 120
 """Up to so many tasks the heat map names its rows."""
 PANEL: Final = 40
-SMALL_PANEL: Final = 250
+SMALL_PANELS: Final = 3
 MOST_TASKS: Final = 2_500
 """Rows of the heat map and its table; of more tasks, every so manieth is drawn."""
 MARKS: Final = dict(zip(charts.STATES, "P3210x·", strict=True))
@@ -72,12 +73,16 @@ def render(
         "p": lambda v: "< 0.001" if v < 0.001 else f"{v:.3f}",
         "line": line,
     }
-    runs = [_run(report, f"run{i}", with_answers) for i, report in enumerate(reports)]
-    several = len(runs) > 1
+    several = len(reports) > 1
+    names = arm_names([r.run for r in reports]) if several else [reports[0].title]
+    runs = [
+        _run(report, f"run{i}", line(name), with_answers)
+        for i, (report, name) in enumerate(zip(reports, names, strict=True))
+    ]
     title = f"{len(runs)} runs of {reports[0].profile['run']['environment']}" if several else runs[0]["title"]
     return jinja.get_template("page.html.j2").render(
         title=title,
-        subtitle=", ".join(run["model"] for run in runs) if several else runs[0]["subtitle"],
+        subtitle=", ".join(run["title"] for run in runs) if several else runs[0]["subtitle"],
         css=_safe((folder / "page.css").read_text(encoding="utf-8")),
         sections=_sections(runs, bool(comparison)),
         comparison=_comparison(comparison) if comparison else None,
@@ -118,20 +123,25 @@ def _comparison(found: JSONObject) -> JSONObject:
         _whisker(a["name"], a["failed_excluded"]["value"], a["failed_excluded"]["new_tasks"])
         for a in found["arms"]
     ]
-    differences = [
-        _whisker(f"{c['b']} less {c['a']}", c["difference"], c["new_tasks"], 100.0) for c in found["contrasts"]
-    ]
+    base = found["contrasts"][0]["a"]
+    differences = [_whisker(c["b"], c["difference"], c.get("new_tasks"), 100.0) for c in found["contrasts"]]
     known = [d for d in differences if d["value"] is not None]
     drawn = charts.forest(known, "Differences with intervals", zero=True, unit="points") if known else None
-    one = found["contrasts"][0]
-    note = f"{one['b']} less {one['a']}" if len(differences) == 1 else "each run less an earlier one"
     shares = charts.forest(arms, "Scores with intervals", zero=False, unit="share of attempts", bounds=(0, 1))
+    contrasts = [{**c, "said": _sentences(c["verdict"]["text"])} for c in found["contrasts"]]
     return {
         **found,
+        "contrasts": contrasts,
         "arms_chart": _safe(shares),
         "contrasts_chart": _safe(drawn) if drawn else None,
-        "contrasts_note": note,
+        "contrasts_note": f"less {base}",
     }
+
+
+def _sentences(text: str) -> tuple[str, str]:
+    """(the verdict itself, what else there is to say)."""
+    first, end, rest = text.partition("). ")
+    return f"{first}{end}".strip(), rest
 
 
 def _whisker(name: str, value: float | None, interval: JSONObject | None, scale: float = 1.0) -> JSONObject:
@@ -140,25 +150,24 @@ def _whisker(name: str, value: float | None, interval: JSONObject | None, scale:
         k: None if v is None else scale * v
         for k, v in (("value", value), ("low", ends["low"]), ("high", ends["high"]))
     }
-    return {"name": line(name, 80), **scaled}
+    return {"name": line(name, 52), **scaled}
 
 
 # -- one run -----------------------------------------------------------------------------------------------------
 
 
-def _run(report: RunReport, anchor: str, with_answers: bool) -> JSONObject:
+def _run(report: RunReport, anchor: str, title: str, with_answers: bool) -> JSONObject:
     profile = report.profile
     shown = with_states(report)
     panels, note = _panels(report, shown)
     return {
         "anchor": anchor,
-        "title": line(report.title),
-        "model": line(profile["run"]["model"]),
+        "title": title,
         "subtitle": _subtitle(report),
         "passes": profile["score"]["pass"]["failed_excluded"],
         "headline": headline(profile),
         "cards": _cards(report),
-        "notes": profile["notes"],
+        "notes": [note.replace("`", "") for note in profile["notes"]],
         "tasks": shown,
         "table_limit": MOST_TASKS,
         "panels": panels,
@@ -238,20 +247,10 @@ def _ends(report: RunReport, rewards: Sequence[float]) -> tuple[float, float]:
     return (high, low) if report.run.sheet.higher_is_better else (low, high)
 
 
-_NAMES: Final = {
-    "full": "full score",
-    "q3": "upper quarter",
-    "q2": "second quarter",
-    "q1": "third quarter",
-    "q0": "lowest",
-    "failed": "failed, no score",
-    "missing": "missing",
-}
-
-
 def _legend(tasks: Sequence[JSONObject]) -> list[tuple[str, str]]:
     seen = {state for task in tasks for state in task["states"]}
-    return [(state, _NAMES[state]) for state in charts.STATES if state in seen]
+    names = charts.NAMES | ({} if seen & {"q1", "q2", "q3"} else {"q0": "not solved"})
+    return [(state, names[state]) for state in charts.STATES if state in seen]
 
 
 def _panels(report: RunReport, tasks: Sequence[JSONObject]) -> tuple[list[Any], str]:
@@ -259,26 +258,29 @@ def _panels(report: RunReport, tasks: Sequence[JSONObject]) -> tuple[list[Any], 
     step = -(-len(tasks) // MOST_TASKS)
     drawn = tasks[::step]
     labels = len(drawn) <= LABELLED
-    per, height = (PANEL, 15) if labels else (SMALL_PANEL, 3)
+    per, height = PANEL, 15
+    if not labels:
+        per = -(-len(drawn) // SMALL_PANELS)
+        height = max(2, min(6, 700 // per))
     if labels and len(drawn) > PANEL:
         per = -(-len(drawn) // -(-len(drawn) // PANEL))
-    rows = [(line(t["task_id"], 40), t["states"]) for t in drawn]
+    rows = [(line(t["task_id"], 24), t["states"]) for t in drawn]
     parts = [rows[i : i + per] for i in range(0, len(rows), per)]
     note = "A row for each task, the best first; a column for each attempt."
     if step > 1:
-        note += f" Of {len(tasks):,} tasks every {step}th is drawn."
+        note += f" Of {len(tasks):,} tasks one in {step} is drawn."
     if len(parts) > 1:
         note += " The map goes on in the next panel."
     title = f"Heat map of {len(drawn)} tasks by {report.run.sheet.repeats} attempts; the table below says the same"
     return [_safe(charts.heat_map(p, title, row_height=height, labels=labels)) for p in parts if p], note
 
 
-def _charts(report: RunReport) -> list[tuple[str, str, Any]]:
+def _charts(report: RunReport) -> list[tuple[str, str, Any, Sequence[str]]]:
     profile, sheet = report.profile, report.run.sheet
-    found: list[tuple[str, str, Any]] = []
+    found: list[tuple[str, str, Any, Sequence[str]]] = []
     if len([p for p in profile["pass_at_k"] if p["all_tasks"]]) > 1:
         note = "share of tasks, with 95% intervals for new tasks like these"
-        found.append(("With k attempts", note, _safe(charts.curves(profile))))
+        found.append(("With k attempts", note, _safe(charts.curves(profile)), charts.CURVES))
     for key, name, unit, show in _EFFORT:
         if key not in _DRAWN or not _known(profile, key):
             continue
@@ -286,7 +288,7 @@ def _charts(report: RunReport) -> list[tuple[str, str, Any]]:
         drawn = charts.histogram(sheet.columns[key], f"Distribution of {name}: median {show(f['median'])}", unit)
         if drawn is not None:
             note = f"rollouts by {name}: median {show(f['median'])}, 95th percentile {show(f['p95'])}"
-            found.append((name.capitalize(), note, _safe(drawn)))
+            found.append((name.capitalize(), note, _safe(drawn), ()))
     return found
 
 

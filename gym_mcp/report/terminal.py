@@ -17,7 +17,7 @@ from gym_mcp.report.page import with_states
 from gym_mcp.report.words import headline
 from gym_mcp.types import JSONObject
 
-TASKS: Final = 30
+TASKS: Final = 60
 _CELLS: Final = dict(zip(STATES, "█▓▒░·x ", strict=True))
 _COLOURS: Final = dict(zip(STATES, ("cyan", "cyan", "white", "yellow", "yellow", "magenta", "white"), strict=True))
 
@@ -58,8 +58,8 @@ def _map(report: RunReport) -> Iterator[str]:
     drawn = tasks[::step]
     width = max((min(len(t["task_id"]), 28) for t in drawn), default=0)
     room = max(8, shutil.get_terminal_size().columns - width - 12)
-    some = f"; every {step}th of {len(tasks):,}" if step > 1 else ""
-    yield f"Tasks, the best first{some}:  █ full score  ▓▒░ quarters of the range  · the worst  x failed"
+    some = f"; one in {step} of {len(tasks):,}" if step > 1 else ""
+    yield f"Tasks, the best first{some}:  █ full score  ▓▒░· quarters of the range  x failed"
     for task in drawn:
         cells = "".join(click.style(_CELLS[s], fg=_COLOURS[s]) for s in task["states"][:room])
         more = "…" if len(task["states"]) > room else ""
