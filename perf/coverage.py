@@ -87,9 +87,9 @@ def one_test(rng: np.random.Generator, shape: str, tasks: int, repeats: int, eff
         gaps = ((y - x) / repeats).tolist()
         interval = paired_interval(gaps, 1.0)
         flip = sign_flip(gaps, steps=repeats)
-        p = paired_p(gaps, flip)
+        p_value = paired_p(gaps, flip)
         clear = interval is not None and (interval.low > 0 or interval.high < 0)
-        found += [float(p < 0.05 and clear), float(flip.p < 0.05), float(flip.p_mid < 0.05)]
+        found += [float(p_value < 0.05 and clear), float(flip.p < 0.05), float(flip.p_mid < 0.05)]
     return found
 
 
