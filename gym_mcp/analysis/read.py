@@ -74,8 +74,9 @@ def read_run(path: Path) -> Run:
     with _no_collector():
         for row in slim_rows(directory.rollouts_path, texts=texts):
             if not sheet.add(row):
+                which = f"task {row['task_id']}, repeat {row['repeat']}"
                 raise DamagedJournal(
-                    f"{directory.rollouts_path}: task {row['task_id']}, repeat {row['repeat']} is not of this run: "
+                    f"{directory.rollouts_path}: {which} is not of this run: "
                     "something else changed the file; remove that line"
                 )
     return Run(directory, manifest, sheet)

@@ -129,3 +129,6 @@ async def _score_again(client: EnvironmentClient, task: Task[Any], row: JSONObje
     reward = again.reward
     row.update(outcome="scored", failure=None)
     row.update(reward=reward.score, components=reward.components, notes=reward.notes)
+    row.pop("answer", None)
+    if reward.answer is not None:
+        row["answer"] = reward.answer
