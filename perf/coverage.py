@@ -2,15 +2,14 @@
 
 Difficulties are drawn from beta distributions, rollouts from the difficulties; each run is new. A cell is the
 share of runs, in percent, whose 95 % interval holds the truth: the mean over all tasks that could be drawn (`new
-tasks`), or over the drawn ones (`these tasks`). Runs without an interval of a kind are left out of its column. `t`
-is the plain clustered t interval, for comparison. Needs numpy.
+tasks`), or over the drawn ones (`these tasks`). Where all tasks scored alike, `bootstrap` is the interval of `new
+tasks`. `t` is the plain clustered t interval, for comparison. Needs numpy.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
@@ -67,6 +66,7 @@ def one_run(rng: np.random.Generator, shape: str, tasks: int, repeats: int, resa
     one, other = (scores_of(rng.binomial(repeats, x), repeats) for x in (p, q))
     gaps = [y - x for x, y in zip(one.means, other.means, strict=True)]
     boot = bootstrap_interval(one.means, resamples=resamples) if resamples else None
+    boot = boot or new_tasks(one)  # without any spread there is nothing to resample
     return [
         holds(new_tasks(one), mean),
         holds(mean_interval(one.means, bounds=(0.0, 1.0)), mean),
@@ -111,9 +111,7 @@ def simulate(cell: Cell) -> tuple[Cell, list[float]]:
     shape, tasks, repeats, runs, resamples = cell
     rng = np.random.default_rng([tasks, repeats, *shape.encode()])
     hits = np.array([one_run(rng, shape, tasks, repeats, resamples) for _ in range(runs)])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a column without any interval is a dash
-        return cell, (100 * np.nanmean(hits, axis=0)).tolist()
+    return cell, (100 * hits.mean(axis=0)).tolist()
 
 
 def test(cell: Cell) -> tuple[Cell, list[float]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from math import fsum, sqrt
 from random import Random
@@ -15,7 +14,6 @@ from gym_mcp.metrics.student import t_quantile
 RESAMPLES: Final = 2_000
 MOST_TASKS: Final = 5_000
 """More tasks than this and the analytic interval is as good, and the bootstrap slow."""
-FEWEST: Final = 8
 SEED: Final = 0
 
 
@@ -26,13 +24,15 @@ def bootstrap_interval(
 
     Percentiles are moved outwards as t is to the normal distribution, times sqrt(T/(T-1)), because a resample
     varies less than a new sample (expanded percentiles: Hesterberg 2015, doi:10.1080/00031305.2015.1089789).
-    Means are sorted first, so that the draw hangs on nothing but the numbers. None for more than `MOST_TASKS`
-    tasks, and when fewer than `FEWEST` differ from the most common mean: resampling those few knows too little.
+    Means are sorted first, so that the draw hangs on nothing but the numbers. None for fewer than two tasks, for more
+    than `MOST_TASKS`, and for means without any spread: no resample says anything then.
     """
     tasks = len(task_means)
-    if not FEWEST <= tasks <= MOST_TASKS or tasks - Counter(task_means).most_common(1)[0][1] < FEWEST:
+    if not 2 <= tasks <= MOST_TASKS:
         return None
     values = sorted(task_means)
+    if values[0] == values[-1]:
+        return None
     rng = Random(SEED)
     means = sorted(fsum(rng.choices(values, k=tasks)) / tasks for _ in range(resamples))
     tail = NormalDist().cdf(-sqrt(tasks / (tasks - 1)) * t_quantile(0.5 + level / 2, tasks - 1))
