@@ -103,7 +103,7 @@ def detectable(spread: Spread, *, level: float = 0.95, power: float = 0.8) -> fl
 def power_of(difference: float, variance: float, tasks: int, *, level: float = 0.95) -> float:
     """Chance that a paired t test over `tasks` finds a true `difference`, `variance` being that among tasks.
 
-    The noncentral t by a shifted one; right to about a point from 20 tasks on.
+    The noncentral t by a shifted one; right to two points from 20 tasks on.
     """
     critical = t_quantile(0.5 + level / 2, tasks - 1)
     shift = abs(difference) / sqrt(variance / tasks)
