@@ -129,7 +129,7 @@ class RemoteEpisode(EpisodeClient):
     async def verify(self, transcript: Transcript) -> Verdict:
         arguments = {"episode": self._handle, "items": transcript.items, "stop": transcript.stop}
         got = await self._client.operate("verify_episode", arguments, repeatable=True)
-        reward = Reward(got["reward"], got["components"], got["notes"])
+        reward = Reward(got["reward"], got["components"], got["notes"], got.get("answer"))
         return Verdict(reward, got["ledger"], got.get("judge_usage"))
 
     async def state(self) -> JSONObject:

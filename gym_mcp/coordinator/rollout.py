@@ -206,6 +206,7 @@ def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, att
         "reward": reward.score if reward else None,
         "components": reward.components if reward else {},
         "notes": reward.notes if reward else "",
+        **({"answer": reward.answer} if reward and reward.answer is not None else {}),
         "response": {"output": attempt.transcript.items, "stop": attempt.transcript.stop},
         "ledger": (verdict.ledger if verdict else attempt.ledger) or [],
         "usage": attempt.meter.as_json() if attempt.meter else None,

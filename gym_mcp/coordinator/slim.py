@@ -47,13 +47,12 @@ def _cut(line: bytes, texts: bool) -> JSONObject | None:
     start, tail = line.find(_RESPONSE), line.rfind(_USAGE)
     middle = line.rfind(_LEDGER, start, tail)
     stop = line.rfind(_STOP, start, middle)
-    if start < 0 or stop < 0:
+    if stop < 0 or line[start - 1 : start] != b'"':  # `notes` or `answer` stand before it, which are text
         return None
     try:
-        row: JSONObject = orjson.loads(line[:start] + b"}")
-        row.update(orjson.loads(b"{" + line[tail + 1 :]))
+        row: JSONObject = orjson.loads(line[:start] + line[tail:])
         row["ledger"] = () if tail - middle == _EMPTY else orjson.loads(line[middle + len(_LEDGER) - 1 : tail])
-        row.update(orjson.loads(b"{" + line[stop + 1 : middle]))
+        row["stop"] = orjson.loads(line[stop + len(_STOP) : middle - 1])
         if texts:
             output = orjson.loads(line[start + len(_RESPONSE) : stop])
             row["text"] = Transcript(output).answer

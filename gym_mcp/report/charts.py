@@ -42,6 +42,7 @@ _NUMBERS: Final = count()
 _MARK: Final = re.compile(
     r'<path aria-label="([^"]*)" role="graphics-symbol" aria-roledescription="[^"]*" ([^>]*?)/>'
 )
+_PLACE: Final = re.compile(r' (?:d|transform)="[^"]*"')
 _HEAD: Final = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"[^>]*>')
 _CONFIG: Final[JSONObject] = {
     "background": None,
@@ -72,7 +73,7 @@ def svg(spec: JSONObject, title: str) -> str:
         ) from None
     whole = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "autosize": {"type": "fit", "contains": "padding"},
+        "autosize": {"type": "fit-x", "contains": "padding"},
         "padding": 2,
         "config": _CONFIG,
         "width": WIDTH,
@@ -87,6 +88,7 @@ def _inline(text: str, title: str, prefix: str) -> str:
     text = re.sub(r'(\sid="|url\(#|href="#)(clip|gradient)', rf"\g<1>{prefix}\2", text)
     text = _MARK.sub(r"<path \2><title>\1</title></path>", text)
     text = re.sub(r' (?:aria-[a-z]+|role)="[^"]*"', "", text)
+    text = _PLACE.sub(lambda found: re.sub(r"(\.\d)\d+", r"\1", found[0]), text)
     label = html.escape(title, quote=True)
 
     def opened(found: re.Match[str]) -> str:
@@ -204,7 +206,8 @@ def histogram(values: Sequence[float], title: str, unit: str, *, bins: int = 20)
     counts = [0] * size
     for v in known:
         counts[min(size - 1, int((v - low) / width))] += 1
-    rows = [{"from": low + i * width, "to": low + (i + 1) * width, "n": n} for i, n in enumerate(counts)]
+    start = low - 0.5 if whole else low  # a whole number stands in the middle of its bar
+    rows = [{"from": start + i * width, "to": start + (i + 1) * width, "n": n} for i, n in enumerate(counts)]
     spec = {
         "data": {"values": rows},
         "height": 130,

@@ -76,7 +76,7 @@ def render(
     several = len(reports) > 1
     names = arm_names([r.run for r in reports]) if several else [reports[0].title]
     runs = [
-        _run(report, f"run{i}", line(name), with_answers)
+        _run(report, f"run{i}", line(name, 120), with_answers)
         for i, (report, name) in enumerate(zip(reports, names, strict=True))
     ]
     title = f"{len(runs)} runs of {reports[0].profile['run']['environment']}" if several else runs[0]["title"]
@@ -150,7 +150,7 @@ def _whisker(name: str, value: float | None, interval: JSONObject | None, scale:
         k: None if v is None else scale * v
         for k, v in (("value", value), ("low", ends["low"]), ("high", ends["high"]))
     }
-    return {"name": line(name, 52), **scaled}
+    return {"name": line(name, 46), **scaled}
 
 
 # -- one run -----------------------------------------------------------------------------------------------------

@@ -177,6 +177,8 @@ class Operator:
             "notes": reward.notes,
             "ledger": _ledger(known),
         }
+        if reward.answer is not None:
+            verdict["answer"] = reward.answer
         if known.judge_usage:
             verdict["judge_usage"] = known.judge_usage
         return verdict

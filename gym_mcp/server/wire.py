@@ -124,12 +124,14 @@ class Entry(TypedDict):
 
 
 class Verified(TypedDict):
-    """The verdict, the ledger that it rests on, and what a judge model used for it, if one was asked."""
+    """The verdict, the ledger that it rests on, the answer that was read if the verifier looks for one, and what a
+    judge model used for it, if one was asked."""
 
     reward: float
     components: dict[str, float]
     notes: str
     ledger: list[Entry]
+    answer: NotRequired[str]
     judge_usage: NotRequired[JSONObject]
 
 
