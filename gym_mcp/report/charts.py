@@ -15,29 +15,13 @@ from typing import Any, Final
 import orjson
 
 from gym_mcp.errors import UsageError
+from gym_mcp.report.cells import NAMES, STATES
 from gym_mcp.types import JSONObject
 
+EXTRA: Final = "report: a page needs the extra `report`: pip install 'gym-mcp[report]' (.md and .csv do not)"
 WIDTH: Final = 340
 """CSS pixels of a chart, labels included."""
-STATES: Final = ("full", "q3", "q2", "q1", "q0", "failed", "missing")
-"""What a cell of the heat map can be; also the names of its CSS variables."""
-NAMES: Final = dict(
-    zip(
-        STATES,
-        (
-            "full score",
-            "¾ or more",
-            "½ to ¾",
-            "¼ to ½",
-            "less than ¼",
-            "failed, no score",
-            "missing",
-        ),
-        strict=True,
-    )
-)
 CURVES: Final = ("any of k passes", "all of k pass")
-_CLOSE: Final = 1e-9
 _NUMBERS: Final = count()
 _MARK: Final = re.compile(
     r'<path aria-label="([^"]*)" role="graphics-symbol" aria-roledescription="[^"]*" ([^>]*?)/>'
@@ -68,9 +52,7 @@ def svg(spec: JSONObject, title: str) -> str:
     try:
         import vl_convert
     except ImportError:
-        raise UsageError(
-            "report: an HTML report needs the extra `report`: pip install 'gym-mcp[report]' (.md, .csv do not)"
-        ) from None
+        raise UsageError(EXTRA) from None
     whole = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "autosize": {"type": "fit-x", "contains": "padding"},
@@ -227,18 +209,6 @@ def histogram(values: Sequence[float], title: str, unit: str, *, bins: int = 20)
 
 
 # -- tasks x repeats ---------------------------------------------------------------------------------------------
-
-
-def cell(reward: float | None, failed: bool, best: float, worst: float) -> str:
-    """The state of one rollout: a full score, a quarter of the range, a failure, or nothing yet."""
-    if reward is None:
-        return "failed" if failed else "missing"
-    if abs(reward - best) <= _CLOSE:
-        return "full"
-    if abs(reward - worst) <= _CLOSE or best == worst:
-        return "q0"
-    share = (reward - worst) / (best - worst)
-    return f"q{min(3, max(0, int(4 * share)))}"
 
 
 def heat_map(rows: Sequence[tuple[str, Sequence[str]]], title: str, *, row_height: int, labels: bool) -> str:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from gym_mcp.report.cells import with_states
 from gym_mcp.report.clean import clean, line
 from gym_mcp.report.collect import Example, RunReport
-from gym_mcp.report.page import points, points_span, provenance, with_states
-from gym_mcp.report.transcripts import TEXT, blocks
-from gym_mcp.report.words import headline, money, number, percent, seconds, span
+from gym_mcp.report.page import EFFORT, points, points_span, provenance
+from gym_mcp.report.transcripts import TEXT, task_data, transcript
+from gym_mcp.report.words import headline, number, percent, span
 from gym_mcp.types import JSONObject
 
 TASKS: Final = 200
 _ACTIVE: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@:$-])")
-_EFFORT: Final = (
-    ("timing.seconds", "time", seconds),
-    ("usage.cost", "model cost", money),
-    ("usage.output_tokens", "output tokens", number),
-    ("usage.model_calls", "model calls", number),
-    ("tool_calls", "tool calls", number),
-)
 
 
 def render(
@@ -92,36 +85,13 @@ def _comparison(found: JSONObject) -> Iterator[str]:
 
 def _run(report: RunReport, with_answers: bool) -> Iterator[str]:
     profile = report.profile
-    passes, rewards = (profile["score"][name]["failed_excluded"] for name in ("pass", "reward"))
+    passes = profile["score"]["pass"]["failed_excluded"]
     yield f"# {text(report.title)}"
     yield f"**pass@1 {percent(passes['value'])}** (95% CI {span(passes['new_tasks'])})"
     yield " ".join(headline(profile))
     if profile["notes"]:
         yield "\n".join(f"- {text(note, 1_000)}" for note in profile["notes"])
-    buckets, counts = profile["buckets"], profile["counts"]
-    rows = [
-        ("mean reward", f"{number(rewards['value'])} ({span(rewards['new_tasks'], as_percent=False)})"),
-        (
-            "tasks that pass always / sometimes / never",
-            f"{buckets['always']} / {buckets['sometimes']} / {buckets['never']}",
-        ),
-        (
-            "rollouts scored / failed / expected",
-            f"{counts['scored']} / {sum(counts['failed'].values())} / {counts['expected']}",
-        ),
-    ]
-    for key, name, show in _EFFORT:
-        f = profile["fields"].get(key)
-        if f and f["max"]:
-            rows.append(
-                (name, f"median {show(f['median'])}, 95th percentile {show(f['p95'])}, in all {show(f['sum'])}")
-            )
-    rows += [
-        (f"component {text(k.partition('.')[2])}", number(f["mean"]))
-        for k, f in profile["fields"].items()
-        if k.startswith("components.")
-    ]
-    yield table(("", ""), rows)
+    yield table(("", ""), _numbers(profile))
     pairs = list(zip(profile["pass_at_k"], profile["pass_hat_k"], strict=True))
     if len(pairs) > 1:
         yield "## With k attempts"
@@ -146,6 +116,34 @@ def _run(report: RunReport, with_answers: bool) -> Iterator[str]:
     yield table(("", ""), ((name, text(value, 1_000)) for name, value in provenance(report)))
 
 
+def _numbers(profile: JSONObject) -> list[tuple[str, str]]:
+    buckets, counts = profile["buckets"], profile["counts"]
+    rewards = profile["score"]["reward"]["failed_excluded"]
+    rows = [
+        ("mean reward", f"{number(rewards['value'])} ({span(rewards['new_tasks'], as_percent=False)})"),
+        (
+            "tasks that pass always / sometimes / never",
+            f"{buckets['always']} / {buckets['sometimes']} / {buckets['never']}",
+        ),
+        (
+            "rollouts scored / failed / expected",
+            f"{counts['scored']} / {sum(counts['failed'].values())} / {counts['expected']}",
+        ),
+    ]
+    for key, name, _, show in EFFORT:
+        f = profile["fields"].get(key)
+        if f and f["max"]:
+            rows.append(
+                (name, f"median {show(f['median'])}, 95th percentile {show(f['p95'])}, in all {show(f['sum'])}")
+            )
+    rows += [
+        (f"component {text(k.partition('.')[2])}", number(f["mean"]))
+        for k, f in profile["fields"].items()
+        if k.startswith("components.")
+    ]
+    return rows
+
+
 def _tasks(report: RunReport) -> Iterator[str]:
     yield "## Tasks"
     tasks = with_states(report)
@@ -163,13 +161,11 @@ def _example(example: Example, with_answers: bool) -> Iterator[str]:
     yield f"### {text(example.why)}: {text(str(row['task_id']), 80)}, attempt {row['repeat'] + 1}"
     reward = number(row["reward"]) if row["outcome"] == "scored" else text(row["failure"]["message"])
     yield f"{row['outcome']}: {reward}"
-    prompt = task.get("prompt")
-    items = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt or []
-    for block in blocks(items, (row.get("response") or {}).get("output") or [], row.get("ledger") or []):
+    for block in transcript(task, row):
         images = f" ({len(block.images)} images)" if block.images else ""
         yield f"*{text(block.title or block.kind)}{images}*\n\n{code(block.text)}"
     if with_answers:
         yield "*the task's data, which the agent did not see*"
-        yield code(clean(json.dumps(task.get("data"), indent=1, ensure_ascii=False), TEXT))
+        yield code(task_data(task))
         if row.get("notes"):
             yield f"*verifier's notes*\n\n{code(clean(str(row['notes']), TEXT))}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +11,10 @@ from gym_mcp import __version__
 from gym_mcp.analysis.compare import arm_names
 from gym_mcp.errors import UsageError
 from gym_mcp.report import charts
+from gym_mcp.report.cells import legend, with_states
 from gym_mcp.report.clean import clean, line
 from gym_mcp.report.collect import Example, RunReport
-from gym_mcp.report.transcripts import TEXT, blocks
+from gym_mcp.report.transcripts import task_data, transcript
 from gym_mcp.report.words import headline, money, number, percent, seconds, span
 from gym_mcp.types import JSONObject
 
@@ -24,8 +24,7 @@ PANEL: Final = 40
 SMALL_PANELS: Final = 3
 MOST_TASKS: Final = 2_500
 """Rows of the heat map and its table; of more tasks, every so manieth is drawn."""
-MARKS: Final = dict(zip(charts.STATES, "P3210x·", strict=True))
-_EFFORT: Final = (
+EFFORT: Final = (
     ("timing.seconds", "time", "seconds", seconds),
     ("usage.cost", "model cost", "US dollars", money),
     ("usage.model_calls", "model calls", "calls", number),
@@ -55,9 +54,7 @@ def render(
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError:
-        raise UsageError(
-            "report: an HTML report needs the extra `report`: pip install 'gym-mcp[report]' (.md, .csv do not)"
-        ) from None
+        raise UsageError(charts.EXTRA) from None
     folder = Path(__file__).parent
     loader = FileSystemLoader(folder)
     jinja = Environment(
@@ -172,10 +169,10 @@ def _run(report: RunReport, anchor: str, title: str, with_answers: bool) -> JSON
         "table_limit": MOST_TASKS,
         "panels": panels,
         "map_note": note,
-        "legend": _legend(shown),
+        "legend": legend(shown),
         "charts": _charts(report),
         "curve": _curve(profile),
-        "effort": [(name, profile["fields"][key], show) for key, name, _, show in _EFFORT if _known(profile, key)],
+        "effort": [(name, profile["fields"][key], show) for key, name, _, show in EFFORT if _known(profile, key)],
         "components": [
             (k.partition(".")[2], f) for k, f in profile["fields"].items() if k.startswith("components.")
         ],
@@ -223,36 +220,6 @@ def _cards(report: RunReport) -> list[tuple[str, str]]:
     return cards
 
 
-def with_states(report: RunReport) -> list[JSONObject]:
-    """The tasks with the state of each attempt, and a letter for each."""
-    sheet = report.run.sheet
-    rewards = [r for task in report.tasks for r in task["rewards"] if r is not None]
-    best, worst = _ends(report, rewards)
-    found = []
-    for task in report.tasks:
-        start = task["task_index"] * sheet.repeats
-        states = [
-            charts.cell(reward, sheet.state[start + i] == 2, best, worst)
-            for i, reward in enumerate(task["rewards"])
-        ]
-        found.append({**task, "states": states, "marks": "".join(MARKS[s] for s in states)})
-    return found
-
-
-def _ends(report: RunReport, rewards: Sequence[float]) -> tuple[float, float]:
-    """(best, worst) reward: as declared, or as seen where there is no end."""
-    low, high = report.run.sheet.bounds
-    low = low if isfinite(low) else min(rewards, default=0.0)
-    high = high if isfinite(high) else max(rewards, default=1.0)
-    return (high, low) if report.run.sheet.higher_is_better else (low, high)
-
-
-def _legend(tasks: Sequence[JSONObject]) -> list[tuple[str, str]]:
-    seen = {state for task in tasks for state in task["states"]}
-    names = charts.NAMES | ({} if seen & {"q1", "q2", "q3"} else {"q0": "not solved"})
-    return [(state, names[state]) for state in charts.STATES if state in seen]
-
-
 def _panels(report: RunReport, tasks: Sequence[JSONObject]) -> tuple[list[Any], str]:
     """The heat map in panels that fit a phone one by one, and what it shows."""
     step = -(-len(tasks) // MOST_TASKS)
@@ -281,7 +248,7 @@ def _charts(report: RunReport) -> list[tuple[str, str, Any, Sequence[str]]]:
     if len([p for p in profile["pass_at_k"] if p["all_tasks"]]) > 1:
         note = "share of tasks, with 95% intervals for new tasks like these"
         found.append(("With k attempts", note, _safe(charts.curves(profile)), charts.CURVES))
-    for key, name, unit, show in _EFFORT:
+    for key, name, unit, show in EFFORT:
         if key not in _DRAWN or not _known(profile, key):
             continue
         f = profile["fields"][key]
@@ -312,18 +279,14 @@ def _example(e: Example, report: RunReport, with_answers: bool) -> JSONObject:
     facts.append(f"stopped: {line(str(response.get('stop')), 40)}")
     if with_answers and row.get("notes"):
         facts.append(f"verifier: {line(str(row['notes']), 400)}")
-    prompt = e.task.get("prompt")
-    items = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt or []
     return {
         "why": line(e.why),
         "where": f"{line(str(row['task_id']), 80)}, attempt {row['repeat'] + 1}",
         "tag": "pass" if passed else "fail" if scored else "error",
         "outcome": "solved" if passed else f"reward {number(row['reward'])}" if scored else "failed",
         "facts": " · ".join(facts),
-        "blocks": blocks(items, response.get("output") or [], row.get("ledger") or []),
-        "answer": clean(json.dumps(e.task.get("data"), indent=1, ensure_ascii=False), TEXT)
-        if with_answers
-        else "",
+        "blocks": transcript(e.task, row),
+        "answer": task_data(e.task) if with_answers else "",
     }
 
 

@@ -10,10 +10,9 @@ import click
 
 from gym_mcp.cli import compare as compare_text
 from gym_mcp.cli import profile as profile_text
-from gym_mcp.report.charts import STATES
+from gym_mcp.report.cells import STATES, with_states
 from gym_mcp.report.clean import clean, line
 from gym_mcp.report.collect import RunReport
-from gym_mcp.report.page import with_states
 from gym_mcp.report.words import headline
 from gym_mcp.types import JSONObject
 

@@ -32,6 +32,18 @@ class Block:
     """`data:` URLs of raster images, each checked."""
 
 
+def transcript(task: Mapping[str, Any], row: Mapping[str, Any]) -> list[Block]:
+    """What an agent was asked, did and said, from its task's row and its rollout's."""
+    prompt = task.get("prompt")
+    items = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt or []
+    return blocks(items, (row.get("response") or {}).get("output") or [], row.get("ledger") or [])
+
+
+def task_data(task: Mapping[str, Any]) -> str:
+    """What only the environment sees of a task."""
+    return clean(json.dumps(task.get("data"), indent=1, ensure_ascii=False), TEXT)
+
+
 def blocks(prompt: Iterable[Any], output: Iterable[Any], ledger: Sequence[Mapping[str, Any]]) -> list[Block]:
     """A transcript with the prompt before it; the middle of a long one is left out, and says so."""
     wrong = {(e.get("name"), e.get("result")) for e in ledger if e.get("error")}
