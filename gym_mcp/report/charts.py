@@ -218,21 +218,9 @@ def heat_map(rows: Sequence[tuple[str, Sequence[str]]], title: str, *, row_heigh
         for i, (name, states) in enumerate(rows)
         for start, end, state in (_runs(states) if row_height < 8 else _each(states))
     ]
-    names = {i: name for i, (name, _) in enumerate(rows)}
-    gap = 1 if row_height >= 8 else 0
     repeats = max(len(states) for _, states in rows)
-    axis = {
-        "title": None,
-        "labelExpr": _lookup(names),
-        "labelLimit": 94,  # fonts differ: some are a fifth wider than what is measured here
-        "minExtent": 116,
-        "labelFontSize": min(11, row_height - 2),
-        "ticks": False,
-        "domain": False,
-        "labelPadding": 4,
-    }
     mark: JSONObject = {"type": "rect", "aria": labels}
-    if gap:
+    if row_height >= 8:
         mark |= {"stroke": "var(--bg)", "strokeWidth": 1.5}
     spec = {
         "data": {"values": values},
@@ -242,7 +230,7 @@ def heat_map(rows: Sequence[tuple[str, Sequence[str]]], title: str, *, row_heigh
             "y": {
                 "field": "t",
                 "type": "ordinal",
-                "axis": axis if labels else None,
+                "axis": _names([name for name, _ in rows], row_height) if labels else None,
                 "scale": {"domain": list(range(len(rows))), "padding": 0},
             },
             "x": {
@@ -264,9 +252,18 @@ def heat_map(rows: Sequence[tuple[str, Sequence[str]]], title: str, *, row_heigh
     return svg(spec, title)
 
 
-def _lookup(names: dict[int, str]) -> str:
-    """A Vega expression that gives the name of a row; names go in as JSON strings, never as code."""
-    return f"{orjson.dumps([names[i] for i in range(len(names))]).decode()}[datum.value]"
+def _names(names: Sequence[str], row_height: int) -> JSONObject:
+    """An axis of names: they go into its Vega expression as JSON strings, never as code."""
+    return {
+        "title": None,
+        "labelExpr": f"{orjson.dumps(list(names)).decode()}[datum.value]",
+        "labelLimit": 94,  # fonts differ: some are a fifth wider than what is measured here
+        "minExtent": 116,
+        "labelFontSize": min(11, row_height - 2),
+        "ticks": False,
+        "domain": False,
+        "labelPadding": 4,
+    }
 
 
 def _runs(states: Sequence[str]) -> list[tuple[int, int, str]]:

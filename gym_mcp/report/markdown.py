@@ -15,7 +15,7 @@ from gym_mcp.report.words import headline, number, percent, span
 from gym_mcp.types import JSONObject
 
 TASKS: Final = 200
-_ACTIVE: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@:$-])")
+_ACTIVE: Final = re.compile(r"([\\`*_{}\[\]<>#|~&@$]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
 
 
 def render(
