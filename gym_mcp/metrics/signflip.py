@@ -14,7 +14,7 @@ _STEPS: Final = 20_000
 _WORK: Final = 1e10
 """Bits times shifts that counting may take, about a second."""
 _FINE: Final = 50
-"""Steps that the average difference must span: with fewer, for some 400 tasks and more, the normal limit is nearer."""
+"""Steps that the average difference must span; with fewer (from some 400 tasks on) the normal limit is nearer."""
 _DENOMINATORS: Final = 5_040
 
 
