@@ -69,7 +69,11 @@ def row(run: str, task: str, index: int, repeat: int, score: float | str) -> JSO
         **{"schema": 1, "rollout_id": f"{run}/{task}/{repeat}", "task_id": task, "task_index": index},
         **{"repeat": repeat, "outcome": "failed" if failed else "scored"},
         **{"failure": {"kind": score, "message": f"no {score}"} if failed else None, "attempts": 1},
-        **{"reward": None if failed else score, "components": {} if failed else {"half": score / 2}, "notes": ""},
+        **{
+            "reward": None if failed else score,
+            "components": {} if isinstance(score, str) else {"half": score / 2},
+            "notes": "",
+        },
         **{"response": {"output": [], "stop": "completed"}, "ledger": []},
         **{
             "usage": {"model_calls": 1, "output_tokens": 10, "cost": 0.5},

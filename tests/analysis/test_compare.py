@@ -180,7 +180,8 @@ def test_permuting_rows_changes_no_bit(tmp_path: Path) -> None:
     rng = random.Random(3)
     paths = []
     for name in "ab":
-        scores: list[list[Score]] = [[rng.choice([0.0, 0.3, 1.0, "model"]) for _ in range(5)] for _ in range(40)]
+        kinds: list[Score] = [0.0, 0.3, 1.0, "model"]
+        scores = [[rng.choice(kinds) for _ in range(5)] for _ in range(40)]
         paths.append(write_run(tmp_path / name, scores, model=name))
     before = compare_paths(paths, metric="reward")
     for path in paths:
