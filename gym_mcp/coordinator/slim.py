@@ -27,8 +27,8 @@ _NEEDED: Final = frozenset({"task_id", "task_index", "repeat", "outcome"})
 def slim_rows(path: Path, *, texts: bool = False, span: tuple[int, int] | None = None) -> Iterator[JSONObject]:
     """Rows in order without `response`, but with `stop`, and `text` (the last thing that the agent said) if asked.
 
-    `span`: the byte range to read, from the start of a line to the end of one; else everything. A torn last line is
-    skipped; any other broken line raises `DamagedJournal`.
+    `span`: the byte range to read, from the start of a line to the end of one; else everything. A torn last line
+    is skipped; any other broken line raises `DamagedJournal`.
     """
     if not path.exists():
         return
@@ -45,6 +45,8 @@ def slim_rows(path: Path, *, texts: bool = False, span: tuple[int, int] | None =
             if row is not None:
                 yield row
             elif line.endswith(b"\n"):
+                file.seek(0)
+                number += file.read(span[0]).count(b"\n") if span else 0
                 raise DamagedJournal(
                     f"{path}:{number}: not a rollout; something else changed the file: remove that line"
                 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,7 +39,7 @@ def test_parts_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, doubled: 
     rewrite_rows(path, lambda lines: [*lines, *(lines[:5] if doubled else ()), lines[0][:30]])
     alone, table = read_run(path), profile_of(path)
     monkeypatch.setattr(parts, "LARGE", 1)
-    monkeypatch.setattr(parts.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
     assert parts.workers(path / "rollouts.jsonl") == 3
     together = read_run(path)
     assert profile_of(path) == table
@@ -52,10 +54,11 @@ def test_what_another_process_cannot_read_is_explained_here(
 ) -> None:
     path = a_run(tmp_path / "r")
     monkeypatch.setattr(parts, "LARGE", 1)
-    monkeypatch.setattr(parts.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     rewrite_rows(path, lambda lines: [*lines[:-2], b'{"no": "row"}\n', lines[-1]])
-    with pytest.raises(DamagedJournal, match="not a rollout"):
+    lines = len((path / "rollouts.jsonl").read_bytes().splitlines())
+    with pytest.raises(DamagedJournal, match=rf"rollouts\.jsonl:{lines - 1}: not a rollout"):
         read_run(path)
     rewrite_rows(path, lambda lines: [*lines[:-2], lines[-1]])
-    monkeypatch.setattr(parts.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     assert read_run(path).sheet.scored > 0
