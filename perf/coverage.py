@@ -155,23 +155,34 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, nargs="+", default=REPEATS)
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))
     parser.add_argument("--resamples", type=int, default=400, help="of the bootstrap; 0 leaves it out")
+    parser.add_argument("--only", choices=("coverage", "tests"))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
     cells = [
         (shape, tasks, repeats, args.runs, args.resamples)
         for shape, tasks, repeats in product(args.shapes, args.tasks, args.repeats)
     ]
+    if args.only != "tests":
+        report_coverage(cells, args.workers)
+    if args.only != "coverage":
+        report_tests(cells, args.workers)
+
+
+def report_coverage(cells: Sequence[Cell], workers: int) -> None:
     intervals = ("new tasks", "t", "bootstrap", "these tasks", "paired, new", "paired, these")
+    print("Coverage, percent\n")
+    covered = table(simulate, cells, intervals, workers)
+    print()
+    print("\n".join(within(covered, intervals, 93, 97)))
+
+
+def report_tests(cells: Sequence[Cell], workers: int) -> None:
     tests = (
         *("size", "size, permutation", "size, mid-p"),
         *("power", "power, permutation", "power, mid-p", "predicted"),
     )
-    print("Coverage, percent\n")
-    covered = table(simulate, cells, intervals, args.workers)
-    print()
-    print("\n".join(within(covered, intervals, 93, 97)))
     print("\nPaired test at 5 %, percent of runs that reject\n")
-    rejected = table(test, cells, tests, args.workers)
+    rejected = table(test, cells, tests, workers)
     print()
     print("\n".join(within({c: v[:3] for c, v in rejected.items()}, tests[:3], 4, 6)))
     gaps = [abs(v[3] - v[6]) for v in rejected.values()]

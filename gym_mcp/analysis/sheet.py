@@ -6,6 +6,7 @@ import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import inf, isnan, nan
 from operator import eq
 from typing import Final
@@ -21,6 +22,19 @@ _NESTED: Final = ("components", "usage", "judge_usage", "timing", "harness_facts
 _NO_NUMBERS: Final = frozenset({"timing.started"})
 MOST_COLUMNS: Final = 200
 """A harness may put what it likes into its facts; memory must not follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some rollouts of a sheet, as one process hands them to another: parallel columns over `slots`."""
+
+    slots: array[int]
+    state: bytes
+    answers: array[int]
+    columns: dict[str, array[float]]
+    counters: tuple[Counter[str], Counter[str], Counter[str]]
+    failure_examples: dict[str, str]
+    doubled: int
 
 
 class Sheet:
@@ -92,6 +106,37 @@ class Sheet:
                     continue
         return True
 
+    def part(self) -> Part:
+        """What was entered, without the empty slots."""
+        slots = array("q", (i for i, state in enumerate(self.state) if state))
+        return Part(
+            slots,
+            bytes(self.state[i] for i in slots),
+            array("Q", (self.answers[i] for i in slots)),
+            {name: array("d", map(column.__getitem__, slots)) for name, column in self.columns.items()},
+            (self.answer_sources, self.failed, self.stops),
+            self.failure_examples,
+            self.doubled,
+        )
+
+    def merge(self, part: Part) -> bool:
+        """Enter what another process read; False, and nothing done, when a rollout is there already."""
+        if any(map(self.state.__getitem__, part.slots)):
+            return False
+        self._kept.clear()
+        for name, values in part.columns.items():
+            column = self._column(name)
+            for slot, value in zip(part.slots, values, strict=True):
+                column[slot] = value
+        for slot, state, answer in zip(part.slots, part.state, part.answers, strict=True):
+            self.state[slot], self.answers[slot] = state, answer
+        self.doubled += part.doubled
+        for ours, theirs in zip((self.answer_sources, self.failed, self.stops), part.counters, strict=True):
+            ours.update(theirs)
+        for kind, message in part.failure_examples.items():
+            self.failure_examples[kind] = min(message, self.failure_examples.get(kind, message))
+        return True
+
     def _fail(self, failure: JSONObject) -> None:
         kind, message = failure["kind"], failure["message"]
         self.failed[kind] += 1
@@ -112,6 +157,8 @@ class Sheet:
 
     def _column(self, name: str) -> array[float]:
         """A new column; what is no number of a rollout, or one too many, shares one that nobody reads."""
+        if name in self.columns:
+            return self.columns[name]
         column = array("d", [nan]) * len(self.state)
         if name not in _NO_NUMBERS and len(self.columns) < MOST_COLUMNS:
             self.columns[name] = column

@@ -24,19 +24,29 @@ _STOP: Final = b',"stop":'
 _NEEDED: Final = frozenset({"task_id", "task_index", "repeat", "outcome"})
 
 
-def slim_rows(path: Path, *, texts: bool = False) -> Iterator[JSONObject]:
+def slim_rows(path: Path, *, texts: bool = False, span: tuple[int, int] | None = None) -> Iterator[JSONObject]:
     """Rows in order without `response`, but with `stop`, and `text` (the last thing that the agent said) if asked.
 
-    A torn last line is skipped; any other broken line raises `DamagedJournal`.
+    `span`: the byte range to read, from the start of a line to the end of one; else everything. A torn last line
+    is skipped; any other broken line raises `DamagedJournal`.
     """
     if not path.exists():
         return
     with path.open("rb", buffering=_CHUNK) as file:
+        left = float("inf")
+        if span is not None:
+            file.seek(span[0])
+            left = span[1] - span[0]
         for number, line in enumerate(file, 1):
+            if left <= 0:
+                return
+            left -= len(line)
             row = _cut(line, texts) or _whole(line, texts)
             if row is not None:
                 yield row
             elif line.endswith(b"\n"):
+                file.seek(0)
+                number += file.read(span[0]).count(b"\n") if span else 0
                 raise DamagedJournal(
                     f"{path}:{number}: not a rollout; something else changed the file: remove that line"
                 )
