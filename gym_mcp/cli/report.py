@@ -33,6 +33,9 @@ each rollout. A report holds prompts and what agents wrote; reference answers on
 @click.option("--with-answers", is_flag=True, help="Also what only the verifier sees: task data, notes.")
 @click.option("--no-transcripts", "transcripts", flag_value=False, default=True, help="Leave transcripts out.")
 @click.option("--task", "tasks", multiple=True, metavar="ID", help="Show all rollouts of this task. Repeatable.")
+@click.option(
+    "--metric", default="pass", show_default=True, help="What runs are compared by: pass, reward, usage.cost, ..."
+)
 @click.option("--intersect", is_flag=True, help="Compare the tasks that are the same where the sets differ.")
 @click.option("--across-prompts", is_flag=True, help="Tasks whose prompts differ, and nothing else, are the same.")
 def report(
@@ -41,6 +44,7 @@ def report(
     with_answers: bool,
     transcripts: bool,
     tasks: tuple[str, ...],
+    metric: str,
     intersect: bool,
     across_prompts: bool,
 ) -> None:
@@ -60,7 +64,7 @@ def report(
         return
     show = transcripts and ending in (".html", ".md")
     reports = [collect(path, transcripts=show, chosen_tasks=tasks if show else ()) for path in run_dirs]
-    comparison, refusal = _compare(reports, intersect, across_prompts)
+    comparison, refusal = _compare(reports, metric=metric, intersect=intersect, across_prompts=across_prompts)
     if out is None:
         from gym_mcp.report.terminal import show_on_terminal
 
@@ -74,7 +78,7 @@ def report(
     click.echo(out)
 
 
-def _compare(reports: list[RunReport], intersect: bool, across_prompts: bool) -> tuple[dict[str, Any] | None, str]:
+def _compare(reports: list[RunReport], **how: Any) -> tuple[dict[str, Any] | None, str]:
     """(the comparison, or why there is none)."""
     from gym_mcp.analysis.compare import compare
     from gym_mcp.errors import UsageError
@@ -82,6 +86,6 @@ def _compare(reports: list[RunReport], intersect: bool, across_prompts: bool) ->
     if len(reports) < 2:
         return None, ""
     try:
-        return compare([r.run for r in reports], intersect=intersect, across_prompts=across_prompts), ""
+        return compare([report.run for report in reports], **how), ""
     except UsageError as e:
         return None, str(e)

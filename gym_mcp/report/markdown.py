@@ -9,7 +9,7 @@ from typing import Final
 from gym_mcp.report.cells import with_states
 from gym_mcp.report.clean import clean, line
 from gym_mcp.report.collect import Example, RunReport
-from gym_mcp.report.page import EFFORT, points, points_span, provenance
+from gym_mcp.report.page import EFFORT, number_span, points, points_span, provenance, signed, signed_span
 from gym_mcp.report.transcripts import TEXT, task_data, transcript
 from gym_mcp.report.words import headline, number, percent, span
 from gym_mcp.types import JSONObject
@@ -55,26 +55,30 @@ def _comparison(found: JSONObject) -> Iterator[str]:
         yield f"**{text(c['verdict']['text'], 1_000)}**"
         if c["notes"]:
             yield "\n".join(f"- {text(note, 1_000)}" for note in c["notes"])
+    share = found["metric"] == "pass"
+    show, show_span = (percent, span) if share else (number, number_span)
+    change, change_span = (points, points_span) if share else (signed, signed_span)
+    name, unit = ("solved", "points") if share else (text(found["metric"]),) * 2
     yield table(
-        ("run", "solved", "95% CI, new tasks", "failed", "failed as worst"),
+        ("run", name, "95% CI, new tasks", "failed", "failed as worst"),
         (
             (
                 text(a["name"]),
-                percent(a["failed_excluded"]["value"]),
-                span(a["failed_excluded"]["new_tasks"]),
+                show(a["failed_excluded"]["value"]),
+                show_span(a["failed_excluded"]["new_tasks"]),
                 str(sum(a["failed"].values())),
-                percent(a["failed_as_worst"]["value"]),
+                show(a["failed_as_worst"]["value"]),
             )
             for a in found["arms"]
         ),
     )
     yield table(
-        ("difference", "points", "95% CI", "p", "what changed"),
+        ("difference", unit, "95% CI", "p", "what changed"),
         (
             (
                 f"{text(c['b'])} less {text(c['a'])}",
-                points(c["difference"]),
-                points_span(c.get("new_tasks")),
+                change(c["difference"]),
+                change_span(c.get("new_tasks")),
                 f"{c['p_holm']:.3f}",
                 text(", ".join(c["causes"]) or "nothing that decides results"),
             )

@@ -64,9 +64,7 @@ def render(
         "percent": percent,
         "number": number,
         "span": span,
-        "number_span": lambda v: span(v, as_percent=False),
-        "points": points,
-        "points_span": points_span,
+        "number_span": number_span,
         "p": lambda v: "< 0.001" if v < 0.001 else f"{v:.3f}",
         "line": line,
     }
@@ -105,6 +103,18 @@ def points_span(interval: JSONObject | None) -> str:
     return "–" if interval is None else f"{points(interval['low'])} to {points(interval['high'])}"
 
 
+def signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.3g}"
+
+
+def signed_span(interval: JSONObject | None) -> str:
+    return "–" if interval is None else f"{signed(interval['low'])} to {signed(interval['high'])}"
+
+
+def number_span(interval: JSONObject | None) -> str:
+    return span(interval, as_percent=False)
+
+
 def _sections(runs: Sequence[JSONObject], compared: bool) -> list[tuple[str, str]]:
     if len(runs) > 1:
         return [*([("comparison", "Comparison")] if compared else []), *((r["anchor"], r["title"]) for r in runs)]
@@ -116,19 +126,32 @@ def _sections(runs: Sequence[JSONObject], compared: bool) -> list[tuple[str, str
 
 
 def _comparison(found: JSONObject) -> JSONObject:
+    """The comparison with its charts, and how its numbers are written: shares as percents, others as they are."""
+    share = found["metric"] == "pass"
     arms = [
         _whisker(a["name"], a["failed_excluded"]["value"], a["failed_excluded"]["new_tasks"])
         for a in found["arms"]
     ]
     base = found["contrasts"][0]["a"]
-    differences = [_whisker(c["b"], c["difference"], c.get("new_tasks"), 100.0) for c in found["contrasts"]]
+    scale = 100.0 if share else 1.0
+    differences = [_whisker(c["b"], c["difference"], c.get("new_tasks"), scale) for c in found["contrasts"]]
     known = [d for d in differences if d["value"] is not None]
-    drawn = charts.forest(known, "Differences with intervals", zero=True, unit="points") if known else None
-    shares = charts.forest(arms, "Scores with intervals", zero=False, unit="share of attempts", bounds=(0, 1))
+    unit = "points" if share else found["metric"]
+    drawn = charts.forest(known, "Differences with intervals", zero=True, unit=unit) if known else None
+    bounds = (0, 1) if share else None
+    title = "share of attempts" if share else found["metric"]
+    shares = charts.forest(arms, "Scores with intervals", zero=False, unit=title, bounds=bounds)
     contrasts = [{**c, "said": _sentences(c["verdict"]["text"])} for c in found["contrasts"]]
     return {
         **found,
         "contrasts": contrasts,
+        "name": "Fully solved" if share else line(found["metric"]),
+        "unit": unit,
+        "title": title,
+        "show": percent if share else number,
+        "show_span": span if share else number_span,
+        "change": points if share else signed,
+        "change_span": points_span if share else signed_span,
         "arms_chart": _safe(shares),
         "contrasts_chart": _safe(drawn) if drawn else None,
         "contrasts_note": f"less {base}",

@@ -12,9 +12,10 @@ import pytest
 
 from gym_mcp.analysis.compare import compare
 from gym_mcp.analysis.profile import profile_of
+from gym_mcp.report import markdown
 from gym_mcp.report.collect import collect
 from gym_mcp.report.page import render
-from gym_mcp.report.words import percent
+from gym_mcp.report.words import number, percent
 from gym_mcp.types import JSONObject
 from tests.report.made import HOSTILE, PIXEL, graded, output, write
 
@@ -49,8 +50,8 @@ def test_the_numbers_are_those_of_the_profile(tmp_path: Path) -> None:
     path = write(tmp_path / "run", graded(20, 4, failures=0.1))
     found, text = profile_of(path), page(path).text
     passes = found["score"]["pass"]["failed_excluded"]
-    for number in (passes["value"], passes["new_tasks"]["low"], passes["new_tasks"]["high"]):
-        assert percent(number) in text
+    for share in (passes["value"], passes["new_tasks"]["low"], passes["new_tasks"]["high"]):
+        assert percent(share) in text
     assert percent(found["score"]["pass"]["failed_as_worst"]["value"]) in text
     assert f"{found['counts']['scored']} of 80" in text
     assert all(note.replace("`", "") in text for note in found["notes"])
@@ -139,6 +140,18 @@ def test_several_runs_of_hostile_names(tmp_path: Path) -> None:
     one, two = (collect(hostile_run(tmp_path / name)) for name in ("a", "b"))
     outline = Outline(render([one, two], compare([one.run, two.run])))
     assert "script" not in outline.tags and outline.tags.count("style") == 1
+
+
+def test_runs_compared_by_something_else(tmp_path: Path) -> None:
+    reports = [
+        collect(write(tmp_path / f"r{i}", graded(12, 4, skill=0.3 * i), seed=i, model=f"m{i}")) for i in range(2)
+    ]
+    for metric in ("reward", "usage.output_tokens", "components.tidy"):
+        found = compare([r.run for r in reports], metric=metric)
+        value, name = found["arms"][0]["failed_excluded"]["value"], re.escape(metric)
+        page = Outline(render(reports, found)).text
+        assert number(value) in page and metric in page and "Fully solved" not in page
+        assert re.search(rf"\| run \| {name} \|", markdown.render(reports, found).replace("\\", ""))
 
 
 def test_text_and_images_are_bounded(tmp_path: Path) -> None:
