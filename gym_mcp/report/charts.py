@@ -22,6 +22,8 @@ EXTRA: Final = "report: a page needs the extra `report`: pip install 'gym-mcp[re
 WIDTH: Final = 340
 """CSS pixels of a chart, labels included."""
 CURVES: Final = ("any of k passes", "all of k pass")
+_APART: Final = 32
+"""Up to so many repeats the cells of a row are set apart."""
 _NUMBERS: Final = count()
 _MARK: Final = re.compile(
     r'<path aria-label="([^"]*)" role="graphics-symbol" aria-roledescription="[^"]*" ([^>]*?)/>'
@@ -212,15 +214,16 @@ def histogram(values: Sequence[float], title: str, unit: str, *, bins: int = 20)
 
 
 def heat_map(rows: Sequence[tuple[str, Sequence[str]]], title: str, *, row_height: int, labels: bool) -> str:
-    """One panel: a row for each task (id, states of its repeats). In low rows equal neighbours are one."""
+    """One panel: a row for each task (id, states of its repeats). Of small cells, equal neighbours are one."""
+    repeats = max(len(states) for _, states in rows)
+    apart = row_height >= 8 and repeats <= _APART
     values = [
         {"t": i, "a": start, "b": end, "s": state, "d": f"{name}, attempt {start + 1}: {NAMES[state]}"}
         for i, (name, states) in enumerate(rows)
-        for start, end, state in (_runs(states) if row_height < 8 else _each(states))
+        for start, end, state in (_each(states) if apart else _runs(states))
     ]
-    repeats = max(len(states) for _, states in rows)
     mark: JSONObject = {"type": "rect", "aria": labels}
-    if row_height >= 8:
+    if apart:
         mark |= {"stroke": "var(--bg)", "strokeWidth": 1.5}
     spec = {
         "data": {"values": values},

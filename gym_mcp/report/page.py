@@ -74,7 +74,8 @@ def render(
         _run(report, f"run{i}", line(name, 120), with_answers)
         for i, (report, name) in enumerate(zip(reports, names, strict=True))
     ]
-    title = f"{len(runs)} runs of {reports[0].profile['run']['environment']}" if several else runs[0]["title"]
+    kinds = {str(report.profile["run"]["environment"]) for report in reports}
+    title = f"{len(runs)} runs of {line(', '.join(sorted(kinds)), 80)}" if several else runs[0]["title"]
     return jinja.get_template("page.html.j2").render(
         title=title,
         subtitle=", ".join(run["title"] for run in runs) if several else runs[0]["subtitle"],

@@ -211,6 +211,14 @@ def test_runs_of_every_shape(
     assert page(path).tags.count("h2") >= 2
 
 
+def test_many_repeats_stay_small_and_visible(tmp_path: Path) -> None:
+    path = write(tmp_path / "run", [[float(i % 3 > 0)] * 250 + [None] * 250 for i in range(12)])
+    markup = render([collect(path)], None)
+    assert len(markup) < 150_000
+    first = markup[markup.index('<div class="panels">') :].partition("</svg>")[0]
+    assert first.count("<title>") == 24 and 'stroke-width="1.5"' not in first
+
+
 def test_many_tasks_stay_small(tmp_path: Path) -> None:
     path = write(tmp_path / "run", graded(1_000, 16))
     markup = render([collect(path)], None)
