@@ -96,12 +96,13 @@ class RemoteClient(EnvironmentClient):
                 "components": r.reward.components,
                 "notes": r.reward.notes,
                 "ledger": list(r.ledger),
+                **({} if r.reward.answer is None else {"answer": r.reward.answer}),
             }
             for r in rollouts
         ]
         arguments = {"task": as_row(task), "rollouts": members}
         got = await self.operate("verify_group", arguments, repeatable=True)
-        rewards = [Reward(r["reward"], r["components"], r["notes"]) for r in got["rewards"]]
+        rewards = [Reward(r["reward"], r["components"], r["notes"], r.get("answer")) for r in got["rewards"]]
         return GroupVerdict(rewards, got.get("judge_usage"))
 
 
@@ -150,7 +151,7 @@ class RemoteEpisode(EpisodeClient):
     async def verify(self, transcript: Transcript) -> Verdict:
         arguments = {"episode": self._handle, "items": transcript.items, "stop": transcript.stop}
         got = await self._client.operate("verify_episode", arguments, repeatable=True)
-        reward = Reward(got["reward"], got["components"], got["notes"])
+        reward = Reward(got["reward"], got["components"], got["notes"], got.get("answer"))
         return Verdict(reward, got["ledger"], got.get("judge_usage"))
 
     async def state(self) -> JSONObject:

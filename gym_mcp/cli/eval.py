@@ -30,6 +30,7 @@ VERBS = {
     "profile": Verb(
         "gym_mcp.cli.profile:profile_command", "Everything about a run: intervals, k, groups, effort."
     ),
+    "aggregate": Verb("gym_mcp.cli.aggregate:aggregate_command", "Merge shards and machines into one run."),
     "compare": Verb("gym_mcp.cli.compare:compare_command", "Whether runs of the same tasks differ, task by task."),
     "show": Verb("gym_mcp.cli.eval:show", "Print the table of a run directory."),
 }

@@ -25,6 +25,7 @@ VERBS = {
     "tools": Verb("gym_mcp.cli.bridge:tools", "List an episode's tools, for agents that have only a shell."),
     "call": Verb("gym_mcp.cli.bridge:call", "Call a tool of an episode from a shell."),
     "serve": Verb("gym_mcp.cli.serve:serve", "Serve environments as MCP servers, over HTTP or stdio."),
+    "report": Verb("gym_mcp.cli.report:report", "Show runs to people: a page, Markdown, a table, the terminal."),
     "judge": Verb("gym_mcp.cli.judge:judge_group", "See how far a judge agrees with labelled examples."),
     "gateway": Verb("gym_mcp.cli.gateway:gateway", "Serve any model as the APIs that agents speak."),
     "wrap": Verb("gym_mcp.cli.wrap:wrap", "Make an environment of any MCP server."),

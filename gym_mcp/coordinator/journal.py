@@ -117,7 +117,7 @@ def scan(path: Path) -> Iterator[tuple[int, JSONObject | None]]:
     with path.open("rb", buffering=_CHUNK) as file:
         for number, line in enumerate(file, 1):
             end = offset + len(line)
-            row = _parse(line)
+            row = parse_line(line)
             if row is None and line.endswith(b"\n"):
                 raise DamagedJournal(
                     f"{path}:{number}: not a rollout; something else changed the file: remove that line"
@@ -126,7 +126,8 @@ def scan(path: Path) -> Iterator[tuple[int, JSONObject | None]]:
             offset = end
 
 
-def _parse(line: bytes) -> JSONObject | None:
+def parse_line(line: bytes) -> JSONObject | None:
+    """A line as a rollout row; None when it is none."""
     try:
         row: Any = orjson.loads(line)
     except orjson.JSONDecodeError:

@@ -201,6 +201,7 @@ def terminal_row(
         "reward": reward.score if reward else None,
         "components": reward.components if reward else {},
         "notes": reward.notes if reward else "",
+        **({"answer": reward.answer} if reward and reward.answer is not None else {}),
         "response": {"output": _output(attempt), "stop": attempt.transcript.stop},
         "ledger": ledger,
         "usage": attempt.meter.as_json() if attempt.meter else None,

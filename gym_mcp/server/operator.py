@@ -181,6 +181,8 @@ class Operator:
             "notes": reward.notes,
             "ledger": _ledger(known),
         }
+        if reward.answer is not None:
+            verdict["answer"] = reward.answer
         if known.judge_usage:
             verdict["judge_usage"] = known.judge_usage
         return verdict
@@ -206,14 +208,20 @@ class Operator:
             GroupRollout(
                 m["repeat"],
                 Transcript(m["items"], m.get("stop", "completed")),
-                Reward(m.get("reward", cls.floor), m.get("components", {}), m.get("notes", "")),
+                Reward(m.get("reward", cls.floor), m.get("components", {}), m.get("notes", ""), m.get("answer")),
                 m.get("ledger", []),
             )
             for m in rollouts
         ]
         verdict = await verify_group(cls, self._task("verify_group", task_id, task), members)
         scored: list[wire.Scored] = [
-            {"reward": r.score, "components": r.components, "notes": r.notes} for r in verdict.rewards
+            {
+                "reward": r.score,
+                "components": r.components,
+                "notes": r.notes,
+                **({} if r.answer is None else {"answer": r.answer}),  # type: ignore[typeddict-item]
+            }
+            for r in verdict.rewards
         ]
         return {"rewards": scored, **({"judge_usage": verdict.judge_usage} if verdict.judge_usage else {})}  # type: ignore[typeddict-item]
 

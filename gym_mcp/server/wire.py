@@ -128,12 +128,14 @@ class Entry(TypedDict):
 
 
 class Verified(TypedDict):
-    """The verdict, the ledger that it rests on, and what a judge model used for it, if one was asked."""
+    """The verdict, the ledger that it rests on, the answer that was read if the verifier looks for one, and what a
+    judge model used for it, if one was asked."""
 
     reward: float
     components: dict[str, float]
     notes: str
     ledger: list[Entry]
+    answer: NotRequired[str]
     judge_usage: NotRequired[JSONObject]
 
 
@@ -146,6 +148,7 @@ class Member(TypedDict):
     reward: NotRequired[float]
     components: NotRequired[dict[str, float]]
     notes: NotRequired[str]
+    answer: NotRequired[str]
     ledger: NotRequired[list[JSONObject]]
 
 
@@ -155,6 +158,7 @@ class Scored(TypedDict):
     reward: float
     components: dict[str, float]
     notes: str
+    answer: NotRequired[str]
 
 
 class GroupVerified(TypedDict):

@@ -137,14 +137,14 @@ class MathWithCode(Environment[Row]):
     async def verify(self, transcript: Transcript) -> Reward:
         answer = find_answer(transcript, self.options.box)
         if answer is None:
-            return Reward(0.0, {"extracted": 0.0}, "no closed \\boxed{}")
+            return Reward(0.0, {"extracted": 0.0}, "no closed \\boxed{}", "")
         gold = self.task.data.expected_result
         if self.options.compare == "symbolic":
             equal, note = await in_thread(_symbolic, answer, gold)
         else:
             equal = same_answer(answer, gold)
             note = f"{answer[:100]!r} is {'' if equal else 'not '}the answer"
-        return Reward(float(equal), {"extracted": 1.0}, note)
+        return Reward(float(equal), {"extracted": 1.0}, note, answer)
 
     def solution(self) -> Iterator[Call | str]:
         for cell in self.task.data.code:

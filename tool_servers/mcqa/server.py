@@ -45,7 +45,8 @@ class Mcqa(Environment[Row]):
         choice = self._read(transcript.text)
         gold = self.task.data.expected_answer.strip().upper()
         correct = bool(gold) and choice.letter == gold
-        return Reward(float(correct), {"extracted": float(choice.letter is not None)}, choice.note)
+        extracted = {"extracted": float(choice.letter is not None)}
+        return Reward(float(correct), extracted, choice.note, choice.letter or "")
 
     def _read(self, text: str) -> Choice:
         row = self.task.data

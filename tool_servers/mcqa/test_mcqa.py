@@ -63,9 +63,9 @@ def test_the_solution_is_accepted_in_every_mode(mode: str, box: str) -> None:
 
 def test_components_and_notes() -> None:
     cls = environment()
-    assert verify(cls, DATA_ROW, r"\boxed{B}") == Reward(1.0, {"extracted": 1.0}, "B in a box")
-    assert verify(cls, DATA_ROW, r"\boxed{A}") == Reward(0.0, {"extracted": 1.0}, "A in a box")
-    assert verify(cls, DATA_ROW, "B") == Reward(0.0, {"extracted": 0.0}, "no closed \\boxed{}")
+    assert verify(cls, DATA_ROW, r"\boxed{B}") == Reward(1.0, {"extracted": 1.0}, "B in a box", "B")
+    assert verify(cls, DATA_ROW, r"\boxed{A}") == Reward(0.0, {"extracted": 1.0}, "A in a box", "A")
+    assert verify(cls, DATA_ROW, "B") == Reward(0.0, {"extracted": 0.0}, "no closed \\boxed{}", "")
 
 
 def test_an_option_without_text_is_no_option() -> None:
