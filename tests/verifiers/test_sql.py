@@ -42,7 +42,7 @@ HOSTILE = {
     "nul": "SELECT 1\x00",
     "surrogate": "SELECT '\udc80'",
     "parameter": "SELECT ?",
-    "search": "SELECT instr(replace(hex(zeroblob(4000000)), '0', 'a'), replace(hex(zeroblob(2000000)), '0', 'a')||'b')",
+    "search": "SELECT instr(x, substr(x, 4000000) || 'b') FROM (SELECT replace(hex(zeroblob(4000000)), 0, 'a') x)",
     "databases": "SELECT * FROM pragma_database_list",
     "returning": "DELETE FROM t RETURNING id",
     "many blobs": "SELECT zeroblob(9000000) FROM t a, t b",
