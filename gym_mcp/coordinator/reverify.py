@@ -76,13 +76,14 @@ class Replay:
 
     async def _call(self, item: Item) -> None:
         """Make a call of the transcript. Malformed ones never reached the environment, and are in no ledger."""
+        given = item.get("arguments") or "{}"
         try:
-            arguments = orjson.loads(item.get("arguments") or "{}")
+            arguments = given if isinstance(given, dict) else orjson.loads(given)
         except orjson.JSONDecodeError:
             return
         if self._ledger is None:
             if isinstance(arguments, dict):
-                await self._session.call(item.get("name", ""), arguments)
+                await self._session.call(_plain(str(item.get("name", ""))), arguments)
             return
         entry = self._ledger[self._next] if self._next < len(self._ledger) else None
         if entry is not None and (item.get("name"), arguments) == (entry["name"], entry["arguments"]):
@@ -95,3 +96,9 @@ class Replay:
             self.divergences.append(
                 f"call {entry['seq']} {entry['name']}: {result.text!r:.100}, recorded {entry['result']!r:.100}"
             )
+
+
+def _plain(name: str) -> str:
+    """A tool's name without the `mcp__server__` that some MCP clients put in front."""
+    parts = name.split("__", 2)
+    return parts[2] if len(parts) == 3 and parts[0] == "mcp" else name
