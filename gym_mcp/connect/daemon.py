@@ -109,7 +109,7 @@ class Daemon:
         """The seat of that name with an unfinished episode: the one it has, or a new one."""
         if environment_identity(self.service.environment_type) != self._identity:
             raise UsageError(
-                f"{self.job['environment']} has changed since its server started: `gym-mcp disconnect` it"
+                f"{self.job['environment']} has changed since its server started: `gym-mcp disconnect` first"
             )
         settings = {"client": client, "hide_score": hide_score, "may_go_on": may_go_on}
         known = self._seats.get(seat)
