@@ -94,6 +94,10 @@ class ModelError(RolloutError):
         self.retry_after = retry_after
 
 
+class PromptTooLong(ModelError):
+    """The conversation does not fit into the model's context window."""
+
+
 class LimitReached(GymError):
     """A budget of the rollout (turns, tokens, cost) is spent. The harness ends; the episode is still scored."""
 

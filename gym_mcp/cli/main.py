@@ -21,6 +21,7 @@ VERBS = {
     "env": Verb("gym_mcp.cli.env:env_group", "Write, test, inspect and serve environments."),
     "harness": Verb("gym_mcp.cli.harness:harness_group", "Write harnesses."),
     "serve": Verb("gym_mcp.cli.serve:serve", "Serve environments as MCP servers, over HTTP or stdio."),
+    "gateway": Verb("gym_mcp.cli.gateway:gateway", "Serve any model as the APIs that agents speak."),
     "export": Verb("gym_mcp.cli.export:export", "Write the rollouts of a run in another format."),
 }
 OK, FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141

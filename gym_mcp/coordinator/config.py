@@ -48,6 +48,7 @@ class RunConfig(BaseModel):
     limits: LimitSettings = LimitSettings()
     sampling: dict[str, Any] = {}
     env: dict[str, Any] = {}
+    record_calls: bool = False
     harness_options: dict[str, Any] = {}
     model_timeout: float = Field(default=600.0, gt=0)
     max_retries: int = Field(default=5, ge=0)

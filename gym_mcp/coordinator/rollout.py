@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gym_mcp.calls import without_tokens
 from gym_mcp.client import EnvironmentClient, EpisodeClient, Verdict
 from gym_mcp.coordinator.meter import Meter
 from gym_mcp.coordinator.spans import joined
@@ -18,7 +19,7 @@ from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTime
 from gym_mcp.harness import Harness, Limits
 from gym_mcp.models.base import Model, RolloutContext
 from gym_mcp.seeds import episode_seed
-from gym_mcp.types import JSONObject, Task, Transcript
+from gym_mcp.types import Item, JSONObject, Task, Transcript
 
 SCHEMA: Final = 1
 _CLEANUP_SECONDS: Final = 15.0
@@ -38,6 +39,7 @@ class Arm:
     harness: Harness
     limits: Limits
     max_attempts: int
+    record_calls: bool = False
 
 
 @dataclass(slots=True)
@@ -99,6 +101,8 @@ async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: in
             episode = await arm.client.open_episode(task, seed=seed, key=key)
             model = arm.model.for_rollout(RolloutContext(task, repeat, seed, episode))
             attempt.meter = Meter(model, arm.limits)
+            if arm.record_calls:
+                attempt.meter.record_calls()
             attempt.transcript = await _run_harness(arm, episode, attempt.meter)
             attempt.verdict = await episode.verify(attempt.transcript)
             return attempt
@@ -192,10 +196,17 @@ def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, att
         "reward": reward.score if reward else None,
         "components": reward.components if reward else {},
         "notes": reward.notes if reward else "",
-        "response": {"output": attempt.transcript.items, "stop": attempt.transcript.stop},
+        "response": {"output": _output(attempt), "stop": attempt.transcript.stop},
         "ledger": ledger,
         "usage": attempt.meter.as_json() if attempt.meter else None,
         **({"judge_usage": verdict.judge_usage} if verdict and verdict.judge_usage else {}),
+        **(attempt.meter.recorder.as_json() if attempt.meter and attempt.meter.recorder else {}),
         **({"spans": spans} if spans else {}),
         **({"harness_facts": attempt.transcript.facts} if attempt.transcript.facts else {}),
     }
+
+
+def _output(attempt: Attempt) -> list[Item]:
+    """The transcript's items. Token ids that an endpoint put on them stand in `calls`, once."""
+    items = attempt.transcript.items
+    return items if attempt.meter is None or attempt.meter.recorder is None else list(map(without_tokens, items))

@@ -183,6 +183,7 @@ def _arm(manifest: JSONObject, config: RunConfig, parts: Parts) -> Arm:
         parts.harness,
         parts.limits,
         config.max_attempts,
+        config.record_calls,
     )
 
 

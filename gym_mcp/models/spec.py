@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 CONCURRENCY: Final = 1_024
 """Calls at a time that one endpoint gets at most, unless told otherwise."""
 _KEY: Final = "OPENAI_API_KEY, or --base-url (then GYM_MCP_API_KEY or OPENAI_API_KEY, if the server wants one)"
+_ANTHROPIC_KEY: Final = "ANTHROPIC_API_KEY, or --base-url (then GYM_MCP_API_KEY or that one, if any)"
 _CATALOGUE: Final = (
     ("openai/NAME", "a model behind the OpenAI Responses API", _KEY),
     ("openai-chat/NAME", "a model behind OpenAI Chat Completions: vLLM, SGLang, Ollama, OpenRouter, ...", _KEY),
+    ("anthropic/NAME", "a model behind Anthropic Messages", _ANTHROPIC_KEY),
     ("builtin/oracle", "plays the environment's reference solution", "an environment with solution()"),
     (
         "builtin/noisy-oracle?p=0.7",
@@ -33,7 +35,7 @@ _CATALOGUE: Final = (
     ("builtin/null", "says nothing, calls nothing: the floor", "nothing"),
     ("replay/RUN_DIR", "plays back the answers of a recorded run", "the run's folder"),
 )
-_HTTP: Final = ("openai", "openai-chat")
+_HTTP: Final = ("openai", "openai-chat", "anthropic")
 PROVIDERS: Final = (*_HTTP, "builtin", "replay")
 
 
@@ -147,6 +149,7 @@ def _endpoint(
     concurrency: int,
     price: tuple[float, float] | None,
 ) -> Model:
+    from gym_mcp.models.anthropic import ANTHROPIC, Anthropic, is_anthropic
     from gym_mcp.models.http import OPENAI, is_openai, split_credentials
     from gym_mcp.models.keys import find_key
     from gym_mcp.models.limiter import AdaptiveLimiter
@@ -156,13 +159,18 @@ def _endpoint(
 
     if concurrency < 1:
         raise UsageError(f"--concurrency {concurrency}: at least 1 is expected")
-    url = base_url or OPENAI
+    url = base_url or (ANTHROPIC if provider == "anthropic" else OPENAI)
     split_credentials(url)
-    kind: type[HTTPModel] = OpenAIResponses if provider == "openai" else OpenAIChat
+    kinds: dict[str, type[HTTPModel]] = {"openai": OpenAIResponses, "anthropic": Anthropic}
+    kind = kinds.get(provider, OpenAIChat)
+    if provider == "anthropic":
+        key = find_key(own_endpoint=not is_anthropic(url), name="ANTHROPIC_API_KEY")
+    else:
+        key = find_key(own_endpoint=not is_openai(url))
     return kind(
         name,
         base_url=url,
-        api_key=find_key(own_endpoint=not is_openai(url)),
+        api_key=key,
         params=params,
         timeout=timeout,
         retry=RetryPolicy(max_retries=max_retries),
