@@ -7,7 +7,9 @@ and their ratio, wall time of a run, then where the time goes, from a profile of
 from __future__ import annotations
 
 import argparse
+import contextlib
 import cProfile
+import io
 import json
 import pstats
 import sys
@@ -44,9 +46,10 @@ def profiled(
         out = tempfile.mkdtemp(prefix="gym-mcp-perf-")
         words = ["eval", "run", "-q", "--json", "-e", environment, "-H", "langgraph_react", "--out", out]
         words += ["-m", "openai/scripted", "--base-url", url, "--input", str(tasks), "--limit", str(count)]
-        if not warm:
-            profile.enable()
-        main([*words, "--concurrency", str(concurrency)])
+        with contextlib.redirect_stdout(io.StringIO()):
+            if not warm:
+                profile.enable()
+            main([*words, "--concurrency", str(concurrency)])
     profile.disable()
     found: dict[str, float] = defaultdict(float)
     stats = pstats.Stats(profile)

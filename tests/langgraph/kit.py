@@ -68,6 +68,8 @@ async def played(
         arm = Arm("run", 0, cls.name, client, model, name, made, limits or Limits(turns=30), 1)
         chosen = task or Task("t", [user_message("Count.")], {"target": 3, **(data or {})})
         row = await run_rollout(arm, chosen, 0, 0)
+    if hasattr(made, "aclose"):
+        await made.aclose()
     await model.aclose()
     if row["outcome"] == "scored":
         check_spans(row)
