@@ -130,8 +130,11 @@ class Stage:
             if isinstance(found, ToolResult):
                 return found
         if name in self.read_only:
-            async with self._turns.shared():
+            await self._turns.enter_shared()
+            try:
                 return await self.session.call(name, arguments, caller)
+            finally:
+                self._turns.leave_shared()
         async with self._turns:
             return await self.session.call(name, arguments, caller)
 

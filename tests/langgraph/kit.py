@@ -30,17 +30,20 @@ from langgraph.graph.message import add_messages
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command, Send, interrupt
 """
-REACT = """
-from gym_mcp.langgraph import model, tools
-bound = model.bind_tools(tools)
-def agent(state: MessagesState):
-    return {"messages": [bound.invoke(state["messages"])]}
+WIRING = """
 builder = StateGraph(MessagesState)
 builder.add_node("agent", agent)
 builder.add_node("tools", ToolNode(tools))
 builder.add_edge(START, "agent")
 builder.add_conditional_edges("agent", tools_condition)
 builder.add_edge("tools", "agent")
+"""
+REACT = f"""
+from gym_mcp.langgraph import model, tools
+bound = model.bind_tools(tools)
+def agent(state: MessagesState):
+    return {{"messages": [bound.invoke(state["messages"])]}}
+{WIRING}
 graph = builder.compile()
 """
 

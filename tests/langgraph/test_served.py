@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from gym_mcp.harness import Limits
 from gym_mcp.models.spec import make_model
 from tests.endpoint import Endpoint, calling, fixed, parallel, status
 from tests.endpoint import in_turn as answers
-from tests.langgraph.kit import node_of, played, scripted, write
+from tests.langgraph.kit import WIRING, node_of, played, scripted, write
 from tests.support import run
 
 # Nobody closes the connections of the graph's own client.
@@ -23,7 +24,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 BYE = "bye"
-OWN = """
+OWN = (
+    """
 from langchain_openai import ChatOpenAI
 from gym_mcp.langgraph import tools
 class State(MessagesState):
@@ -31,14 +33,10 @@ class State(MessagesState):
 llm = ChatOpenAI(model="gpt-4o-mini", temperature=0).bind_tools(list(tools))
 def agent(state: State):
     return {"messages": [llm.invoke(state["messages"])], "steps": state.get("steps", 0) + 1}
-builder = StateGraph(State)
-builder.add_node("agent", agent)
-builder.add_node("tools", ToolNode(list(tools)))
-builder.add_edge(START, "agent")
-builder.add_conditional_edges("agent", tools_condition)
-builder.add_edge("tools", "agent")
-graph = builder.compile()
 """
+    + WIRING.replace("MessagesState", "State")
+    + "graph = builder.compile()\n"
+)
 RESPONSES = OWN.replace("temperature=0", "use_responses_api=True")
 FACTORY = """
 def graph(tools):
@@ -46,14 +44,7 @@ def graph(tools):
     llm = ChatOpenAI(model="gpt-4o-mini").bind_tools(tools)
     async def agent(state: MessagesState):
         return {"messages": [await llm.ainvoke(state["messages"])]}
-    builder = StateGraph(MessagesState)
-    builder.add_node("agent", agent)
-    builder.add_node("tools", ToolNode(tools))
-    builder.add_edge(START, "agent")
-    builder.add_conditional_edges("agent", tools_condition)
-    builder.add_edge("tools", "agent")
-    return builder
-"""
+""" + textwrap.indent(WIRING + "return builder\n", "    ")
 
 
 @pytest.mark.parametrize("source", [OWN, RESPONSES, FACTORY], ids=["chat", "responses", "function"])
