@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -252,3 +254,25 @@ def test_identity_follows_the_file_and_what_it_imports(tmp_path: Path) -> None:
     (tmp_path / "helper.py").write_text("WORD = 'two'\n")
     after = hub.load_harness(f"langgraph:{path}")[1].identity()  # type: ignore[attr-defined]
     assert {k for k in before if before[k] != after[k]} == {"helper.py"}
+
+
+WITHOUT = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("langgraph", "langchain_core"):
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+sys.meta_path.insert(0, Blocked())
+from gym_mcp.cli.main import main
+sys.exit(main(["eval", "run", "-e", "mcqa", "-m", "builtin/oracle", "-H", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize("harness", ["langgraph_react", "langgraph:GRAPH"])
+def test_without_langgraph_one_line_says_what_to_install(harness: str, tmp_path: Path) -> None:
+    harness = harness.replace("GRAPH", write(tmp_path, REACT))
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, harness], capture_output=True, text=True, timeout=50, cwd=tmp_path
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "pip install 'gym-mcp[langgraph]'" in done.stderr
