@@ -94,7 +94,7 @@ def bare(count: int, concurrency: int) -> float:
     async def act(state: MessagesState) -> dict[str, Any]:
         return {"messages": [ToolMessage("1", tool_call_id=c["id"]) for c in state["messages"][-1].tool_calls]}
 
-    builder = StateGraph(MessagesState)
+    builder: Any = StateGraph(MessagesState)
     builder.add_node("agent", agent)
     builder.add_node("tools", act)
     builder.add_edge(START, "agent")
@@ -143,7 +143,7 @@ def main() -> None:
             wall = cpu_of(command(name)(n))[1]
             print(f"{name:16} {costs[name]:7.3f} CPU-s per 1,000 episodes  {wall:6.2f} s a run, start-up included")
         print(
-            f"bare LangGraph   {bare(n, c):7.3f} CPU-s per 1,000 runs of the same graph, model and tool doing nothing"
+            f"bare LangGraph   {bare(n, c):7.3f} CPU-s per 1,000 runs of the same graph, its model and tool empty"
         )
         print(f"ratio            {costs['langgraph_react'] / costs['simple']:7.2f}")
         total, shares = profiled(counter, tasks, url, n, c)
