@@ -88,10 +88,10 @@ def bare(count: int, concurrency: int) -> float:
 
     model = Nothing()
 
-    async def agent(state: MessagesState) -> dict[str, Any]:
+    async def agent(state: Any) -> dict[str, Any]:
         return {"messages": [await model.ainvoke(state["messages"])]}
 
-    async def act(state: MessagesState) -> dict[str, Any]:
+    async def act(state: Any) -> dict[str, Any]:
         return {"messages": [ToolMessage("1", tool_call_id=c["id"]) for c in state["messages"][-1].tool_calls]}
 
     builder: Any = StateGraph(MessagesState)
