@@ -93,6 +93,21 @@ FORMS: dict[str, str] = {
         builder.add_edge(START, "chat")
         graph = builder.compile(checkpointer=InMemorySaver())
         """,
+    "a context schema": """
+        from dataclasses import dataclass
+        from langgraph.runtime import Runtime
+        @dataclass
+        class Context:
+            model: Any
+            tools: Any
+        async def chat(state: MessagesState, runtime: Runtime[Context]):
+            bound = runtime.context.model.bind_tools(runtime.context.tools)
+            return {"messages": [await bound.ainvoke(state["messages"])]}
+        builder = StateGraph(MessagesState, context_schema=Context)
+        builder.add_node("chat", chat)
+        builder.add_edge(START, "chat")
+        graph = builder.compile()
+        """,
     "nodes that call the session": """
         from gym_mcp.langgraph import model, session, tools
         bound = model.bind_tools(tools)
