@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gym_mcp.calls import TOKEN_FIELDS
 from gym_mcp.coordinator.spans import joined, strip_tokens
+from gym_mcp.models.base import TOKEN_FIELDS
 from gym_mcp.types import JSONObject, assistant_message
 
 
