@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gym_mcp import hub
+from gym_mcp.client import EnvironmentClient
 from gym_mcp.coordinator.rollout import Arm, run_rollout
 from gym_mcp.direct import DirectClient
 from gym_mcp.environment import Environment
@@ -64,10 +65,11 @@ async def played(
     options: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
     task: Task[Any] | None = None,
+    client: EnvironmentClient | None = None,
 ) -> JSONObject:
-    """The row of one rollout, its spans checked."""
+    """The row of one rollout, its spans checked. `client` is entered and left here."""
     name, made, _ = hub.load_harness(harness, options)
-    async with DirectClient(cls) as client:
+    async with client or DirectClient(cls) as client:
         arm = Arm("run", 0, cls.name, client, model, name, made, limits or Limits(turns=30), 1)
         chosen = task or Task("t", [user_message("Count.")], {"target": 3, **(data or {})})
         row = await run_rollout(arm, chosen, 0, 0)

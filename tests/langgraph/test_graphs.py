@@ -10,13 +10,19 @@ import pytest
 
 from gym_mcp import hub
 from gym_mcp.errors import UsageError
+from gym_mcp.http import HTTPClient
+from gym_mcp.mcp_client import MemoryClient
+from gym_mcp.models.spec import make_model
 from gym_mcp.types import JSONObject
+from tests.endpoint import Endpoint, Script, calling, in_turn, parallel
 from tests.endpoint import Reply as Said
-from tests.endpoint import Script, calling, in_turn, parallel
 from tests.endpoint import call as a_call
 from tests.endpoint import message as a_message
+from tests.environments.ladder import Ladder
 from tests.environments.odd import Odd
-from tests.langgraph.kit import REACT, node_of, nodes, scripted, write
+from tests.langgraph.kit import REACT, node_of, nodes, played, scripted, write
+from tests.servers import running
+from tests.support import run
 
 BYE = "bye"  # the ladder's user has nothing to say to that
 PLAY: Script = calling([("add", {"amount": 1}), ("add", {"amount": 2})], BYE)
@@ -205,6 +211,22 @@ def test_parallel_branches_are_told_apart(tmp_path: Path) -> None:
     assert node_of(row, "model_calls", 0) == "join"
     (graph,) = [span for span in row["spans"] if span["kind"] == "graph"]
     assert graph["edges"][2:] == [["left", "join"], ["right", "join"], ["join", "__end__"]]
+
+
+@pytest.mark.parametrize("rung", ["memory", "http"])
+def test_spans_add_up_and_branches_are_told_apart_on_every_rung(rung: str, tmp_path: Path) -> None:
+    path = write(tmp_path, REACT)
+    calls: list[tuple[str, JSONObject]] = [("read", {}), ("add", {"amount": 3}), ("read", {})]
+
+    async def main() -> JSONObject:
+        async with Endpoint(parallel(calls, BYE)) as endpoint, running(tmp_path) as server:
+            client = HTTPClient(server.url, server.key) if rung == "http" else MemoryClient(Ladder)
+            return await played(path, make_model("openai/m", base_url=endpoint.url), client=client)
+
+    path = f"langgraph:{path}"
+    row = run(main)
+    assert (row["reward"], [e["result"] for e in row["ledger"]]) == (1.0, ["0", "3", "3"])
+    assert [node_of(row, "tool_calls", seq) for seq in range(3)] == ["tools"] * 3
 
 
 def test_calls_of_one_turn_keep_their_order(tmp_path: Path) -> None:
