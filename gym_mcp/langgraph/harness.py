@@ -37,7 +37,7 @@ class GraphHarness:
         *,
         name: str = "graph",
         state: Mapping[str, Any] | None = None,
-        resume: str | None = None,
+        resume: Any = None,
         files: Sequence[Path] = (),
     ) -> None:
         self._find: Callable[[], Any] = lambda: build
@@ -50,7 +50,7 @@ class GraphHarness:
 
     @classmethod
     def of_file(
-        cls, path: Path, attribute: str, state: Mapping[str, Any] | None = None, resume: str | None = None
+        cls, path: Path, attribute: str, state: Mapping[str, Any] | None = None, resume: Any = None
     ) -> GraphHarness:
         """The harness of a user's graph file. `UsageError` now for a file that cannot be imported."""
         own_model = makes_its_own_model(path)

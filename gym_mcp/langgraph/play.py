@@ -58,7 +58,7 @@ class Play:
         stage: Stage,
         name: str,
         state: Mapping[str, Any],
-        resume: str | None,
+        resume: Any,
     ) -> None:
         self._graph = graph
         self._stage = stage
@@ -183,7 +183,7 @@ class Play:
                     "`builder.compile(checkpointer=InMemorySaver())`"
                 )
             span = self._stage.trace.open("interrupt", self._name)
-            reply = await self._stage.say(as_text(interrupt.value), left.values.get("messages", []))
+            reply: Any = await self._stage.say(as_text(interrupt.value), left.values.get("messages", []))
             self._stage.trace.close(span)
             if reply is None and not self._stage.session.multi_turn:
                 reply = self._resume
