@@ -85,9 +85,16 @@ class Replay:
             if isinstance(arguments, dict):
                 await self._session.call(_plain(str(item.get("name", ""))), arguments)
             return
-        entry = self._ledger[self._next] if self._next < len(self._ledger) else None
-        if entry is not None and (item.get("name"), arguments) == (entry["name"], entry["arguments"]):
-            await self._step(entry)
+        for entry in self._at_a_time():
+            if (item.get("name"), arguments) == (entry["name"], entry["arguments"]):
+                while self._next <= entry["seq"]:
+                    await self._step(self._ledger[self._next])
+                return
+
+    def _at_a_time(self) -> list[JSONObject]:
+        """The next entry, and those after it that overlapped with it: they ended in whatever order."""
+        following = (self._ledger or [])[self._next :]
+        return [e for i, e in enumerate(following) if i == 0 or e["start"] < following[0]["end"]]
 
     async def _step(self, entry: JSONObject) -> None:
         self._next += 1

@@ -14,7 +14,7 @@ from typing import Any, Final
 from gym_mcp.calls import without_tokens
 from gym_mcp.client import EnvironmentClient, EpisodeClient, Verdict
 from gym_mcp.coordinator.meter import Meter
-from gym_mcp.coordinator.spans import joined
+from gym_mcp.coordinator.spans import joined, strip_tokens
 from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout, causes
 from gym_mcp.harness import Harness, Limits
 from gym_mcp.models.base import Model, RolloutContext
@@ -184,6 +184,8 @@ def terminal_row(
             failure["detail"] = error.detail
     ledger = (verdict.ledger if verdict else attempt.ledger) or []
     spans = joined(attempt.transcript.spans, ledger)
+    if attempt.meter is not None and attempt.meter.recorder is not None:
+        strip_tokens(spans)
     return {
         "schema": SCHEMA,
         "rollout_id": f"{arm.run_id}/{task.id}/{repeat}",
