@@ -8,7 +8,7 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from gym_mcp.coordinator.events import AttemptFailed, Draining, Event, RolloutFinished, RunStarted
+from gym_mcp.coordinator.events import AttemptFailed, Draining, Event, RolloutFinished, RunStarted, WorkerDied
 
 if TYPE_CHECKING:
     from gym_mcp.coordinator.coordinator import Coordinator
@@ -50,6 +50,8 @@ class Progress:
             self._begin(event)
         elif isinstance(event, AttemptFailed):
             self._retries[event.kind] += 1
+        elif isinstance(event, WorkerDied):
+            self._print(f"worker process {event.pid} died ({event.how}): a new one goes on")
         elif isinstance(event, Draining):
             self._note = f"{event.reason}: finishing {event.in_flight} rollouts; again to give them up"
             self._print(self._note)

@@ -23,7 +23,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RolloutFinished:
-    """A terminal rollout was journalled; `row` is the whole of it."""
+    """A terminal rollout was journalled; `row` is the whole of it; from worker processes, all but its texts."""
 
     row: JSONObject
 
@@ -48,11 +48,20 @@ class Draining:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """A worker process died over `orders` rollouts or groups, which another one takes up."""
+
+    pid: int
+    how: str
+    orders: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run ended; `complete` says whether every expected rollout is terminal."""
 
     complete: bool
 
 
-Event: TypeAlias = RunStarted | RolloutFinished | AttemptFailed | Draining | RunFinished
+Event: TypeAlias = RunStarted | RolloutFinished | AttemptFailed | Draining | WorkerDied | RunFinished
 Listener: TypeAlias = Callable[[Event], None]

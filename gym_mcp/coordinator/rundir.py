@@ -91,6 +91,11 @@ class RunDirectory:
             raise UsageError(f"{self.path}: another process is running this run; wait for it or stop it")
         self._lock = fd
 
+    @property
+    def lock_descriptor(self) -> int | None:
+        """For worker processes to hold the run, too: until the last of them is gone it stays locked."""
+        return self._lock
+
     def unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
