@@ -111,6 +111,9 @@ class Progress:
             parts.append(f"{tokens:,} tokens")
         if tally.cost:
             parts.append(f"${tally.cost:.2f}")
+        lag = self.coordinator.lags.quantile(0.99)
+        if lag is not None:
+            parts.append(f"lag p99 {1000 * lag:.0f} ms")
         parts.append(f"{rate:.1f}/s, {self.coordinator.in_flight} running, ETA {_duration(left)}")
         return " · ".join(parts)
 

@@ -171,7 +171,7 @@ async def _go_on(
         complete = await work()
     finally:
         metrics = _metrics(manifest, tally)
-        _write_metrics(directory, metrics)
+        _write_metrics(directory, {**metrics, **coordinator.lags.as_json()})
     return Outcome(directory.path, complete, metrics)
 
 

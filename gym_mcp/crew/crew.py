@@ -21,10 +21,11 @@ from gym_mcp.crew.shared_journal import SharedJournal
 from gym_mcp.crew.suspects import Suspects
 from gym_mcp.crew.waiting import WaitingRoom
 from gym_mcp.errors import EnvironmentFailure, GymError, UsageError
+from gym_mcp.lag import LagProbe
 from gym_mcp.metrics.tally import Tally
 from gym_mcp.types import JSONObject, Task
 
-_STILLBORN: Final = 3
+_STILLBORN: Final = 10
 """Processes in a row that die before they are ready; then the run ends."""
 
 Setup = Callable[[int], JSONObject]
@@ -93,10 +94,12 @@ class Crew(Coordinator):
         """Run `orders`; whether all is terminal now. `JournalError` when the disk gave out."""
         self._orders = orders
         self.journal.start_syncing()
+        probe = LagProbe(self.lags)
         self._workers = [asyncio.create_task(self._man(share)) for share in self._shares]
         try:
             await asyncio.gather(*self._workers)
         finally:
+            probe.stop()
             self._kill()
             for worker in self._workers:
                 worker.cancel()
@@ -118,10 +121,11 @@ class Crew(Coordinator):
             hand = await self._hire(share)
             try:
                 await self._lead(hand)
-            finally:
-                self._hands.discard(hand)
+                hand.gone = True
                 await hand.channel.aclose()
                 status = await hand.process.ended()
+            finally:
+                self._hands.discard(hand)  # not before: what it ran is under way until it is taken up below
             self._salvage(hand)
             if not self._ended():
                 self._died(hand, how_it_ended(status))
@@ -147,6 +151,8 @@ class Crew(Coordinator):
             elif "ready" in message:
                 hand.ready = True
                 self._stillborn = 0
+            elif "lags" in message:
+                self.lags.merge(message["lags"], message["greatest"])
             elif "retry" in message:
                 self.emit(AttemptFailed(*message["retry"]))
             elif "error" in message:
@@ -197,7 +203,7 @@ class Crew(Coordinator):
 
     def _feed(self, hand: Hand) -> None:
         """Give a process as much as it has room for; what is suspect only when it has nothing else."""
-        if not hand.ready or self._draining or (hand.confined and hand.orders):
+        if hand.gone or not hand.ready or self._draining or (hand.confined and hand.orders):
             return
         hand.confined = False
         if not hand.orders and (batch := self._suspects.next()) is not None:

@@ -21,7 +21,7 @@ class Hand:
         self.channel = channel
         self.share = share
         self.at = at
-        self.ready = False
+        self.ready = self.gone = False
         self.confined = False
         """Whether what it runs is suspected of having killed a process: nothing else runs beside it."""
         self.orders: dict[int, Order] = {}

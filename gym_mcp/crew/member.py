@@ -29,10 +29,12 @@ from gym_mcp.crew.shared_journal import SharedJournal
 from gym_mcp.datasets import parse_task
 from gym_mcp.errors import UsageError
 from gym_mcp.fastloop import run_loop
+from gym_mcp.lag import LagProbe
 from gym_mcp.metrics.tally import Tally
 from gym_mcp.types import JSONObject, Task
 
 _HELLO: Final = 60.0
+LAGS_EVERY: Final = 1.0
 
 
 class Member(Coordinator):
@@ -59,6 +61,8 @@ class Member(Coordinator):
 
     async def serve(self) -> None:
         """Take orders until the run says that it is over, or is gone."""
+        probe = LagProbe(self.lags)
+        teller = asyncio.create_task(self._tell_lags())
         async for message in self._channel.messages():
             for order in message.get("orders", ()):
                 task = asyncio.create_task(self._follow(order))
@@ -70,7 +74,18 @@ class Member(Coordinator):
                 break
             if self.broken is not None:
                 break
+        probe.stop()
+        teller.cancel()
+        self._send_lags()
         await self._end()
+
+    async def _tell_lags(self) -> None:
+        while True:
+            await asyncio.sleep(LAGS_EVERY)
+            self._send_lags()
+
+    def _send_lags(self) -> None:
+        self._channel.send({"lags": self.lags.take(), "greatest": self.lags.greatest})
 
     def _followed(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
