@@ -195,8 +195,7 @@ class Crew(Coordinator):
         """A group that was run in parts is scored once no part of it is missing any more."""
         waits = self._waiting is not None and self._waiting.holds(order.index)
         if waits and not self._draining and not self._suspects.has(order.index) and not self._is_run(order.index):
-            assert self._waiting is not None
-            self._suspects.again(self._waiting.rest_of(order))
+            self._suspects.again(Order(order.index, order.offset, list(range(self.tally.repeats))))
 
     def _is_run(self, index: int) -> bool:
         return any(order.index == index for hand in self._hands for order in hand.orders.values())
@@ -206,9 +205,10 @@ class Crew(Coordinator):
         if hand.gone or not hand.ready or self._draining or (hand.confined and hand.orders):
             return
         hand.confined = False
-        if not hand.orders and (batch := self._suspects.next()) is not None:
+        while not hand.orders and (batch := self._suspects.next()) is not None:
             hand.confined = True
             self._give(hand, self._with_rows(batch))
+        if hand.orders and hand.confined:
             return
         orders: list[Order] = []
         room = hand.room
@@ -224,7 +224,13 @@ class Crew(Coordinator):
     def _with_rows(self, batch: list[Order]) -> list[Order]:
         if self._waiting is None:
             return batch
-        return [self._waiting.rest_of(order) for order in batch]
+        rests: list[Order] = []
+        for order in map(self._waiting.rest_of, batch):
+            # Two processes that both had all of a group would both score it.
+            elsewhere = self._is_run(order.index) or any(order.index == other.index for other in rests)
+            if order.repeats or not elsewhere:
+                rests.append(order)
+        return rests
 
     def _give(self, hand: Hand, orders: list[Order]) -> None:
         hand.give(orders)
@@ -295,7 +301,9 @@ class Crew(Coordinator):
                 self._count(order, rows)
         elif rows:
             if self._written(self._waiting.add, *rows):
-                self._suspects.again(self._waiting.rest_of(Order(order.index, order.offset, [])))
+                self._take_up_group(order)
+        elif not self._waiting.is_whole(order.index):
+            self._take_up_group(order)
         else:
             group = self._waiting.condemned(order, f"the worker process died while it scored the group ({how})")
             if self._written(self.journal.append, *group):

@@ -27,6 +27,10 @@ class WaitingRoom:
         """Rows of the group are terminal."""
         self._waiting.pop(index, None)
 
+    def is_whole(self, index: int) -> bool:
+        """Whether all members of a group have ended."""
+        return len(self._waiting.get(index, ())) == self._repeats
+
     def holds(self, index: int) -> bool:
         return index in self._waiting
 
