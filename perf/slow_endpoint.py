@@ -46,7 +46,7 @@ def main() -> None:
     def connection_made(self: FastProtocol, transport: asyncio.Transport) -> None:
         made(self, _Delayed(transport, options.delay, options.jitter, options.every))
 
-    FastProtocol.connection_made = connection_made  # type: ignore[method-assign, assignment]
+    FastProtocol.connection_made = connection_made  # type: ignore[method-assign]
     uvloop.run(serve_fast(0, options.calls, "done"))
 
 

@@ -19,6 +19,7 @@ from gym_mcp.coordinator.coordinator import Coordinator
 from gym_mcp.coordinator.events import AttemptFailed, Event
 from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.journal import DiskError
+from gym_mcp.coordinator.ramp import ramp
 from gym_mcp.coordinator.rollout import Arm, run_rollout
 from gym_mcp.coordinator.run import make_arm
 from gym_mcp.coordinator.rundir import RunDirectory
@@ -64,7 +65,9 @@ class Member(Coordinator):
         probe = LagProbe(self.lags)
         teller = asyncio.create_task(self._tell_lags())
         async for message in self._channel.messages():
-            for order in message.get("orders", ()):
+            orders = message.get("orders", [])
+            async for i in ramp(len(orders)):
+                order = orders[i]
                 task = asyncio.create_task(self._follow(order))
                 self._running.add(task)
                 task.add_done_callback(self._followed)
