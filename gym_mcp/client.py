@@ -69,8 +69,11 @@ class AgentSession(ABC):
     async def list_tools(self) -> Sequence[ToolSpec]: ...
 
     @abstractmethod
-    async def call(self, name: str, arguments: JSONObject) -> ToolResult:
-        """Call a tool. Errors that the model should read come back as results with `is_error`."""
+    async def call(self, name: str, arguments: JSONObject, caller: str = "") -> ToolResult:
+        """Call a tool. Errors that the model should read come back as results with `is_error`.
+
+        `caller` is the harness's name for the part of it that calls (a branch, a sub-agent), for the ledger.
+        """
 
     @abstractmethod
     async def reply(self, message: str) -> str | None:

@@ -67,8 +67,8 @@ class DirectSession(AgentSession):
             self._specs = [tool.spec for tool in self._episode.tools.values()]
         return self._specs
 
-    async def call(self, name: str, arguments: JSONObject) -> ToolResult:
-        return await self._episode.call(name, arguments)
+    async def call(self, name: str, arguments: JSONObject, caller: str = "") -> ToolResult:
+        return await self._episode.call(name, arguments, caller)
 
     async def reply(self, message: str) -> str | None:
         return await self._episode.reply(message)

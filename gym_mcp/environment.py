@@ -13,8 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from gym_mcp.errors import UsageError
 from gym_mcp.judge import Judge
 from gym_mcp.options import Options, read_options
 from gym_mcp.tools import Tool, tools_of
@@ -81,6 +82,14 @@ class Environment(Generic[Row]):
                     or isinstance(cls._gym_row, TypeVar)
                 )
                 cls.row_type = None if plain else cls._gym_row
+        low, high = cls.reward_range
+        if not low < high:
+            raise UsageError(f"{cls.__name__}: reward_range is (low, high), not ({low:g}, {high:g})")
+        for what, base in (("Options", "Options(Options)"), ("options", "Options(Options)")):
+            if what in cls.__dict__ and not _are_options(cls.__dict__[what]):
+                raise UsageError(
+                    f"{cls.__name__}: `{what}` is not of gym_mcp.Options: write `class {base}:` inside it"
+                )
         if "Options" in cls.__dict__:
             try:
                 cls.options = cls.Options()
@@ -102,7 +111,7 @@ class Environment(Generic[Row]):
         """Score the episode: a float or a `Reward` (or an awaitable of one)."""
         if self.has("verify_group"):
             return self.floor
-        raise NotImplementedError(f"{type(self).__name__}.verify")
+        raise NotImplementedError(f"{type(self).__name__} has no `verify(self, transcript)`: write it")
 
     @classmethod
     def verify_group(cls, task: Task[Row], rollouts: Sequence[GroupRollout]) -> Any:
@@ -240,6 +249,12 @@ class Environment(Generic[Row]):
             adapter = TypeAdapter(cls.row_type)
             cls._gym_row_adapter = adapter  # type: ignore[attr-defined]
         return adapter.validate_python(data)
+
+
+def _are_options(value: Any) -> bool:
+    if isinstance(value, type):
+        return issubclass(value, BaseModel)
+    return value is None or isinstance(value, BaseModel)
 
 
 def bundled_tasks(cls: type[Environment[Any]]) -> Path | None:

@@ -26,15 +26,21 @@ from gym_mcp.ledger import LedgerEntry, Outcome, entry
 from gym_mcp.reward import check_reward
 from gym_mcp.solution import SolutionSteps, Step
 from gym_mcp.tools import InvalidArguments, Tool, render, storable
+from gym_mcp.turns import Turns
 from gym_mcp.types import Image, JSONObject, Reward, Task, ToolResult, Transcript
 from gym_mcp.verdict import hear
 
 FINISHED: Final = "This episode has ended and takes no more calls."
+MAX_CALLER: Final = 200
+"""Characters of a caller's name that the ledger keeps."""
 _CLOSE_TIMEOUT: Final = 10.0
 
 
 class Episode:
-    """One live episode. All calls are serialised; nothing gets in after `verify` or `close`."""
+    """One live episode. Calls are serialised, but for those of tools that only read, which may overlap each other.
+
+    Nothing gets in after `verify` or `close`.
+    """
 
     environment: Environment[Any]
     """The author's instance, from `open` on; emptied by `close`."""
@@ -58,7 +64,7 @@ class Episode:
         self._cls = cls
         self._start = time.monotonic()
         self.expires = self._start + ttl
-        self._lock = asyncio.Lock()
+        self._lock = Turns()
         self._run = Runner(cls)
         self._solution: SolutionSteps | None = None
         self._unscored: RolloutError | None = None
@@ -123,33 +129,46 @@ class Episode:
 
     # -- agent plane -----------------------------------------------------------------------------------------
 
-    async def call(self, name: str, arguments: JSONObject) -> ToolResult:
-        """Run one tool call and enter it into the ledger. Never raises on what an agent sends."""
-        async with self._lock:
-            now = time.monotonic()
-            if self.ended or self.expires < now:
-                return ToolResult(FINISHED, is_error=True, ended=True)
-            if len(self.ledger) >= self._cls.max_calls:
-                return ToolResult(f"The limit of {self._cls.max_calls} tool calls is reached.", is_error=True)
-            name, kept = storable(name), storable(arguments)
-            try:
-                if arguments and not kept:
-                    outcome = Outcome.failed("arguments", f"Invalid arguments for {name}: nested too deeply")
-                else:
-                    outcome = await self._execute(name, kept)
-            except asyncio.CancelledError:  # half of it may have happened: the ledger must say so
-                self._record(name, kept, Outcome.failed("cancelled", ""), now)
-                raise
-            outcome.result.text = storable(outcome.result.text)
-            outcome.result.ended = outcome.result.ended or self.environment.done
-            self._record(name, kept, outcome, now)
-            return outcome.result
+    async def call(self, name: str, arguments: JSONObject, caller: str = "") -> ToolResult:
+        """Run one tool call and enter it into the ledger. Never raises on what an agent sends.
 
-    def _record(self, name: str, arguments: JSONObject, outcome: Outcome, started: float) -> None:
+        `caller` is the client's name for the part of it that calls (a branch, a sub-agent); the ledger keeps it.
+        """
+        tool = self.tools.get(name)
+        if tool is not None and tool.spec.read_only:
+            async with self._lock.shared():
+                return await self._call(name, arguments, caller)
+        async with self._lock:
+            return await self._call(name, arguments, caller)
+
+    async def _call(self, name: str, arguments: JSONObject, caller: str) -> ToolResult:
+        now = time.monotonic()
+        if self.ended or self.expires < now:
+            return ToolResult(FINISHED, is_error=True, ended=True)
+        if len(self.ledger) + max(0, self._lock.readers - 1) >= self._cls.max_calls:
+            return ToolResult(f"The limit of {self._cls.max_calls} tool calls is reached.", is_error=True)
+        name, kept = storable(name), storable(arguments)
+        try:
+            if arguments and not kept:
+                outcome = Outcome.failed("arguments", f"Invalid arguments for {name}: nested too deeply")
+            else:
+                outcome = await self._execute(name, kept)
+        except asyncio.CancelledError:  # half of it may have happened: the ledger must say so
+            self._record(name, kept, Outcome.failed("cancelled", ""), now, caller)
+            raise
+        outcome.result.text = storable(outcome.result.text)
+        outcome.result.ended = outcome.result.ended or self.environment.done
+        self._record(name, kept, outcome, now, caller)
+        return outcome.result
+
+    def _record(self, name: str, arguments: JSONObject, outcome: Outcome, started: float, caller: str) -> None:
         now = time.monotonic()
         self.expires = now + self.ttl
         start, end = started - self._start, now - self._start
-        self.ledger.append(entry(len(self.ledger), name, arguments, outcome, start, end))
+        made = entry(len(self.ledger), name, arguments, outcome, start, end)
+        if caller:
+            made.caller = storable(caller)[:MAX_CALLER]
+        self.ledger.append(made)
 
     async def _execute(self, name: str, arguments: JSONObject) -> Outcome:
         tool = self.tools.get(name)

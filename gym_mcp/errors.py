@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 FailureKind = Literal["model", "harness", "environment", "verifier", "judge", "timeout", "cancelled"]
@@ -99,9 +100,30 @@ class ModelError(RolloutError):
         self.retry_after = retry_after
 
 
+class PromptTooLong(ModelError):
+    """The conversation does not fit into the model's context window."""
+
+
 class LimitReached(GymError):
     """A budget of the rollout (turns, tokens, cost) is spent. The harness ends; the episode is still scored."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception, the members of a group, and what each was raised from."""
+    seen: set[int] = set()
+    queue: list[BaseException] = [error]
+    while queue:
+        found = queue.pop(0)
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        if isinstance(found, BaseExceptionGroup):
+            queue += found.exceptions
+        cause = found.__cause__ or found.__context__
+        if cause is not None:
+            queue.append(cause)

@@ -115,7 +115,11 @@ class ModelJudge(Judge):
 
 
 class RecordedJudge(Judge):
-    """Replies recorded earlier, by task: rows with `task` and `reply` (or `replies`), used up in order."""
+    """Replies recorded earlier, by task: rows with `task` and `reply` (or `replies`), used up in order.
+
+    Rollout rows of NeMo Gym, which hold the judge's replies as `judge_evaluations`, may stand in the file too:
+    their replies are heard when that very rollout is scored (`rehear`).
+    """
 
     def __init__(self, path: Path) -> None:
         from gym_mcp.datasets import Rows
@@ -123,18 +127,40 @@ class RecordedJudge(Judge):
         self.spec = f"replay:{path}"
         self._replies: dict[str, list[str]] = {}
         for where, row in Rows(path):
+            if evaluations(row) is not None:
+                continue
             replies = row.get("replies", row.get("reply"))
             texts = [replies] if isinstance(replies, str) else replies
             if "task" not in row or not isinstance(texts, list):
-                raise UsageError(f"{where}: a judge's row has `task` and `reply` (a text) or `replies` (a list)")
+                raise UsageError(
+                    f"{where}: a judge's row has `task` and `reply` (a text) or `replies` (a list), or is a "
+                    "rollout with `judge_evaluations`"
+                )
             self._replies.setdefault(str(row["task"]), []).extend(map(str, texts))
+
+    def rehear(self, task_id: str, rollout: JSONObject) -> None:
+        """Let what the judge said of a rollout, if its row holds that, be all that is left for its task."""
+        said = evaluations(rollout)
+        if said is not None:
+            self._replies[task_id] = said
 
     async def ask(self, prompt: str | Sequence[Item], *, vote: int = 0, **params: Any) -> str:
         current = hearing.get()
         replies = self._replies.get(current.task_id) if current is not None else None
         if not replies:
-            raise JudgeError(f"{self.spec}: no recorded reply is left for this task")
+            task = "" if current is None else f" {current.task_id}"
+            raise JudgeError(f"{self.spec}: no recorded reply is left for task{task}")
         return replies.pop(0)
+
+
+def evaluations(rollout: JSONObject) -> list[str] | None:
+    """The judge's replies in a rollout row of NeMo Gym, in order; None if it holds none."""
+    said = rollout.get("judge_evaluations")
+    if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
+        return None
+    responses = [one.get("response") for one in said]
+    outputs = [one.get("output") if isinstance(one, dict) else None for one in responses]
+    return [Transcript(items if isinstance(items, list) else []).text for items in outputs]
 
 
 def make_judge(spec: str, *, base_url: str | None = None, cached: bool = True, **settings: Any) -> Judge:

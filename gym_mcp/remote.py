@@ -36,7 +36,9 @@ class RemoteClient(EnvironmentClient):
         """The tools of an episode, as its agent plane lists them."""
 
     @abstractmethod
-    async def call_agent_tool(self, opened: JSONObject, name: str, arguments: JSONObject) -> ToolResult:
+    async def call_agent_tool(
+        self, opened: JSONObject, name: str, arguments: JSONObject, caller: str
+    ) -> ToolResult:
         """One tool call of the agent. Never sent twice."""
 
     async def tools_of(self, opened: JSONObject) -> Sequence[ToolSpec]:
@@ -94,12 +96,13 @@ class RemoteClient(EnvironmentClient):
                 "components": r.reward.components,
                 "notes": r.reward.notes,
                 "ledger": list(r.ledger),
+                **({} if r.reward.answer is None else {"answer": r.reward.answer}),
             }
             for r in rollouts
         ]
         arguments = {"task": as_row(task), "rollouts": members}
         got = await self.operate("verify_group", arguments, repeatable=True)
-        rewards = [Reward(r["reward"], r["components"], r["notes"]) for r in got["rewards"]]
+        rewards = [Reward(r["reward"], r["components"], r["notes"], r.get("answer")) for r in got["rewards"]]
         return GroupVerdict(rewards, got.get("judge_usage"))
 
 
@@ -119,8 +122,8 @@ class RemoteSession(AgentSession):
     async def list_tools(self) -> Sequence[ToolSpec]:
         return await self._client.tools_of(self._opened)
 
-    async def call(self, name: str, arguments: JSONObject) -> ToolResult:
-        return await self._client.call_agent_tool(self._opened, name, arguments)
+    async def call(self, name: str, arguments: JSONObject, caller: str = "") -> ToolResult:
+        return await self._client.call_agent_tool(self._opened, name, arguments, caller)
 
     async def reply(self, message: str) -> str | None:
         got = await self._client.operate("reply", {"episode": self._opened["episode"], "message": message})
@@ -148,7 +151,7 @@ class RemoteEpisode(EpisodeClient):
     async def verify(self, transcript: Transcript) -> Verdict:
         arguments = {"episode": self._handle, "items": transcript.items, "stop": transcript.stop}
         got = await self._client.operate("verify_episode", arguments, repeatable=True)
-        reward = Reward(got["reward"], got["components"], got["notes"])
+        reward = Reward(got["reward"], got["components"], got["notes"], got.get("answer"))
         return Verdict(reward, got["ledger"], got.get("judge_usage"))
 
     async def state(self) -> JSONObject:

@@ -97,11 +97,16 @@ class Call:
 
 @dataclass(slots=True)
 class Reward:
-    """A score inside the environment's declared range, its named parts, and a note on why."""
+    """A score inside the environment's declared range, its named parts, and a note on why.
+
+    `answer`: what the verifier read as the answer, for majority votes; empty when it found none, None when it
+    looks for none.
+    """
 
     score: float
     components: dict[str, float] = field(default_factory=dict)
     notes: str = ""
+    answer: str | None = None
 
 
 def text_of(item: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A scripted model endpoint on 127.0.0.1: Responses and Chat Completions, with every fault that a server can show.
+"""A scripted model endpoint on 127.0.0.1: Responses, Chat Completions, Messages, and the faults of servers.
 
 In a test: `async with Endpoint(fixed("hello")) as endpoint: make_model("openai/m", base_url=endpoint.url)`.
 On its own: `python tests/endpoint.py --port 8000 --calls '[["add", {"amount": 1}]]' --final done`.
@@ -107,9 +107,11 @@ def call(name: str, arguments: Any, call_id: str = "call_1") -> Item:
 
 
 def tool_outputs(body: Body) -> list[str]:
-    """Texts of the tool results that a request carries, in either dialect."""
+    """Texts of the tool results that a request carries, in any dialect."""
     if "messages" in body:
-        return [str(m.get("content")) for m in body["messages"] if m.get("role") == "tool"]
+        blocks = [b for m in body["messages"] if isinstance(m.get("content"), list) for b in m["content"]]
+        results = [str(b.get("content")) for b in blocks if b.get("type") == "tool_result"]
+        return results + [str(m.get("content")) for m in body["messages"] if m.get("role") == "tool"]
     items = body["input"] if isinstance(body.get("input"), list) else []
     return [str(i.get("output")) for i in items if i.get("type") == "function_call_output"]
 
@@ -217,6 +219,30 @@ def as_chat(reply: Reply, body: Body, n: int) -> Body:
     }
 
 
+def as_messages(reply: Reply, body: Body, n: int) -> Body:
+    """An Anthropic message body."""
+    content: list[Body] = []
+    for item in reply.items:
+        if item["type"] == "message":
+            content += [{"type": "text", "text": part["text"]} for part in item["content"]]
+        elif item["type"] == "function_call":
+            given = {"name": item["name"], "input": orjson.loads(item["arguments"])}
+            content.append({"type": "tool_use", "id": item["call_id"], **given})
+    reasons = {"max_output_tokens": "max_tokens", "content_filter": "refusal"}
+    calls = any(block["type"] == "tool_use" for block in content)
+    return {
+        "id": f"msg_{n}",
+        "type": "message",
+        "role": "assistant",
+        "model": body.get("model"),
+        "content": content,
+        "stop_reason": reasons.get(reply.incomplete or "", "tool_use" if calls else "end_turn"),
+        "stop_sequence": None,
+        "usage": {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens},
+        **reply.extra,
+    }
+
+
 class Endpoint:
     """Serves a script. `requests` counts, `peers` are the client's sockets; `record=True` keeps what was sent."""
 
@@ -234,6 +260,7 @@ class Endpoint:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/responses", self._responses)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/messages", self._messages)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     @property
@@ -261,6 +288,9 @@ class Endpoint:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(request, as_chat)
+
+    async def _messages(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, as_messages)
 
     async def _serve(self, request: web.Request, render: Callable[[Reply, Body, int], Body]) -> web.StreamResponse:
         body = orjson.loads(await request.read())

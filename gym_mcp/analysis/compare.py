@@ -13,7 +13,7 @@ from gym_mcp.analysis.missingness import missingness
 from gym_mcp.analysis.pairing import Shared, paired_scores, shared_tasks
 from gym_mcp.analysis.read import Run, read_run
 from gym_mcp.analysis.sheet import Sheet
-from gym_mcp.analysis.verdict import Evidence, verdict
+from gym_mcp.analysis.verdict import LEVEL, Evidence, verdict
 from gym_mcp.errors import UsageError
 from gym_mcp.metrics.bootstrap import bootstrap_interval
 from gym_mcp.metrics.multiplicity import benjamini_hochberg, holm
@@ -21,6 +21,7 @@ from gym_mcp.metrics.paired import (
     Spread,
     detectable,
     paired_interval,
+    paired_p,
     paired_t,
     repeats_needed,
     tasks_needed,
@@ -154,7 +155,7 @@ def _difference(a: TaskScores, b: TaskScores) -> JSONObject:
         "these_tasks": as_json(these_tasks_difference(a, b)),
         "bootstrap": as_json(bootstrap_interval(gaps)),
         "equivalence": as_json(paired_interval(gaps, a.width, level=0.9)),
-        "p": flip.p_mid,
+        "p": paired_p(gaps, flip),
         "tests": {"permutation": flip.as_json(), "paired_t": paired_t(gaps), "mcnemar": _mcnemar(a, b)},
         "detectable": detectable(spread),
         "tasks_needed": tasks_needed(spread.mean, spread.variance) if spread.variance > 0.0 else None,
@@ -238,6 +239,9 @@ def _notes(contrast: JSONObject) -> list[str]:
         notes.append(f"The cause is not identified: {', '.join(why)} changed together.")
     if not why:
         notes.append("Nothing that decides results differs between the runs: a difference here is luck.")
+    permutation = contrast["tests"]["permutation"]["p"] if contrast["difference"] is not None else contrast["p"]
+    if (permutation < LEVEL) != (contrast["p"] < LEVEL):
+        notes.append(f"Close to the line: the permutation test says p {permutation:.3f}.")
     missing = contrast["missingness"]
     if missing["informative"]:
         a, b = missing["failure_rate"]
@@ -247,7 +251,7 @@ def _notes(contrast: JSONObject) -> list[str]:
         )
     zero = contrast["failed_as_worst"]
     if contrast["difference"] is not None and zero["difference"] is not None:
-        if (contrast["p"] < 0.05) != (zero["p"] < 0.05) or contrast["difference"] * zero["difference"] < 0:
+        if (contrast["p"] < LEVEL) != (zero["p"] < LEVEL) or contrast["difference"] * zero["difference"] < 0:
             notes.append("Counting failures as the worst score changes the picture: quote both.")
     if contrast["tasks_without_pair"]:
         notes.append(f"{contrast['tasks_without_pair']} tasks have no score in one of the runs and are left out.")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from math import fsum, isnan, sqrt
+from operator import mul
 
 from gym_mcp.analysis.estimates import as_json, new_tasks
-from gym_mcp.analysis.sheet import FAILED, Sheet
+from gym_mcp.analysis.sheet import Sheet
 from gym_mcp.metrics.bootstrap import quantile
 from gym_mcp.types import JSONObject
 
@@ -24,24 +25,33 @@ def describe(sheet: Sheet, name: str) -> JSONObject:
         scores = sheet.scores(name)
         mean, interval = scores.mean, as_json(new_tasks(scores))
     else:
-        means = [fsum(v) / len(v) for v in sheet.task_values(column) if v]
-        mean = fsum(means) / len(means) if means else None
+        mean = _over_tasks(sheet, column, values)
     ordered = _ordered(values)
     n, total = len(values), fsum(values)
     pooled = total / n if n else 0.0
+    gaps = [v - pooled for v in values] if n and ordered[0] != ordered[-1] else []
     return {
         "mean": mean,
         "new_tasks": interval,
         "rollouts": n,
-        "of_failed": sum(1 for i, v in enumerate(column) if sheet.state[i] == FAILED and not isnan(v)),
+        "of_failed": sum(1 for i in sheet.failed_slots if not isnan(column[i])),
         "sum": total,
         "pooled_mean": pooled if n else None,
-        "sd": sqrt(fsum((v - pooled) ** 2 for v in values) / (n - 1)) if n > 1 else None,
+        "sd": sqrt(fsum(map(mul, gaps, gaps)) / (n - 1)) if n > 1 else None,
         "min": ordered[0] if n else None,
         "median": quantile(ordered, 0.5) if n else None,
         "p95": quantile(ordered, 0.95) if n else None,
         "max": ordered[-1] if n else None,
     }
+
+
+def _over_tasks(sheet: Sheet, column: array[float], values: list[float]) -> float | None:
+    if not values:
+        return None
+    if sheet.scored and values.count(values[0]) == len(values):
+        return values[0]
+    means = [fsum(v) / len(v) for v in sheet.task_values(column) if v]
+    return fsum(means) / len(means) if means else None
 
 
 def _ordered(values: list[float]) -> array[float]:

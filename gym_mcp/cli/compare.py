@@ -119,14 +119,15 @@ def _contrast(c: dict[str, Any], percent: bool, contrasts: int, flips: int) -> l
 
 def _p(c: dict[str, Any]) -> str:
     tests = c["tests"]
-    text = f"{c['p']:.4f}  sign flips of {tests['permutation']['tasks_that_differ']} tasks, mid-p"
-    text += f" ({tests['permutation']['method']} p {tests['permutation']['p']:.4f}"
-    if tests["paired_t"] is not None:
-        text += f", paired t {tests['paired_t']:.4f}"
-    if tests["mcnemar"] is not None:
-        m = tests["mcnemar"]
-        text += f", McNemar {m['p_exact']:.4f}: {m['only_b']} won, {m['only_a']} lost"
-    return text + ")"
+    flips, m = tests["permutation"], tests["mcnemar"]
+    name = "paired t" if c["p"] == tests["paired_t"] else "permutation"
+    text = (
+        f"{c['p']:.4f}  {name}; {flips['method']} permutation of {flips['tasks_that_differ']} tasks that differ "
+    )
+    text += f"{flips['p']:.4f}, mid-p {flips['p_mid']:.4f}"
+    if m is not None:
+        text += f"; McNemar {m['p_exact']:.4f}: {m['only_b']} won, {m['only_a']} lost"
+    return text
 
 
 def _turned(c: dict[str, Any], percent: bool, flips: int) -> list[str]:

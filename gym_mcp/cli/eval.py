@@ -29,6 +29,7 @@ VERBS = {
     "profile": Verb(
         "gym_mcp.cli.profile:profile_command", "Everything about a run: intervals, k, groups, effort."
     ),
+    "aggregate": Verb("gym_mcp.cli.aggregate:aggregate_command", "Merge shards and machines into one run."),
     "compare": Verb("gym_mcp.cli.compare:compare_command", "Whether runs of the same tasks differ, task by task."),
     "show": Verb("gym_mcp.cli.eval:show", "Print the table of a run directory."),
 }
@@ -66,6 +67,7 @@ usage, 3 the disk gave out, 130 interrupted.""",
     help="A model spec: openai/NAME, openai-chat/NAME, builtin/oracle, replay/RUN_DIR.",
 )
 @click.option("-H", "--harness", metavar="NAME", help="What turns the model into an agent.  [default: simple]")
+@click.option("--skills", metavar="DIR", help="Skills for the agent, DIR/NAME/SKILL.md; `none`: the control arm.")
 @click.option("--base-url", metavar="URL", help="The model endpoint, e.g. http://127.0.0.1:8000/v1.")
 @click.option("--input", type=click.Path(path_type=Path), help="Task rows (JSONL) instead of the bundled ones.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take the first N tasks, before repeats.")

@@ -89,9 +89,8 @@ def calibrate(
 
     judged = asyncio.run(main())
     if out is not None:
-        out.write_text(
-            "".join(json.dumps(j.as_json(), ensure_ascii=False) + "\n" for j in judged), encoding="utf-8"
-        )
+        lines = (json.dumps(one.as_json(), ensure_ascii=False) for one in judged)
+        out.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     report = {
         "judge": spec,
         "prompt": {"name": prompt_name, "digest": prompt.digest},

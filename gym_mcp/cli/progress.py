@@ -8,7 +8,16 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from gym_mcp.coordinator.events import AttemptFailed, Draining, Event, RolloutFinished, RunStarted, WorkerDied
+from gym_mcp.coordinator.events import (
+    AttemptFailed,
+    Draining,
+    Event,
+    MemoryBound,
+    RolloutFinished,
+    RunStarted,
+    VerifierChanged,
+    WorkerDied,
+)
 
 if TYPE_CHECKING:
     from gym_mcp.coordinator.coordinator import Coordinator
@@ -52,9 +61,18 @@ class Progress:
             self._retries[event.kind] += 1
         elif isinstance(event, WorkerDied):
             self._print(f"worker process {event.pid} died ({event.how}): a new one goes on")
+        elif isinstance(event, MemoryBound):
+            free, each = event.available_mib, event.each_mib
+            self._print(
+                f"{event.allowed} rollouts at a time: {free} MiB of memory are free, each takes {each} MiB"
+            )
         elif isinstance(event, Draining):
             self._note = f"{event.reason}: finishing {event.in_flight} rollouts; again to give them up"
             self._print(self._note)
+        elif isinstance(event, VerifierChanged):
+            self._print(
+                f"{'; '.join(event.changed)}: scoring again what is scored; the rows as they were are kept"
+            )
         elif isinstance(event, RolloutFinished):
             now = time.monotonic()
             if now - self._shown >= (TERMINAL_EVERY if self._terminal else PLAIN_EVERY):

@@ -49,7 +49,9 @@ class RunConfig(BaseModel):
     limits: LimitSettings = LimitSettings()
     sampling: dict[str, Any] = {}
     env: dict[str, Any] = {}
+    record_calls: bool = False
     harness_options: dict[str, Any] = {}
+    skills: str | None = None
     model_timeout: float = Field(default=600.0, gt=0)
     max_retries: int = Field(default=5, ge=0)
     max_attempts: int = Field(default=2, ge=1)
@@ -94,7 +96,8 @@ def make_config(values: Mapping[str, Any], where: str = "configuration") -> RunC
     """Validated settings; `UsageError` that names the field and, for a typing error, the nearest one."""
     for key in values:
         if key not in RunConfig.model_fields:
-            raise UsageError(f"{where}: no setting `{key}`{did_you_mean(key, RunConfig.model_fields)}")
+            hint = did_you_mean(key, RunConfig.model_fields) or f"; an option of the environment is `env.{key}`"
+            raise UsageError(f"{where}: no setting `{key}`{hint}")
     values = with_benchmark(values, where)
     for key, how in (("environment", "-e NAME"), ("model", "-m SPEC, e.g. -m builtin/noisy-oracle")):
         if not values.get(key):
@@ -102,7 +105,7 @@ def make_config(values: Mapping[str, Any], where: str = "configuration") -> RunC
     try:
         return RunConfig.model_validate(dict(values))
     except ValidationError as e:
-        raise UsageError(f"{where}: {explain(e)}") from None
+        raise UsageError(f"{where}: {explain(e, RunConfig)}") from None
 
 
 def with_benchmark(values: Mapping[str, Any], where: str) -> Mapping[str, Any]:

@@ -34,6 +34,7 @@ class Parts:
     harness: Harness
     harness_path: Path
     limits: Limits
+    skills_ref: str | None = None
 
     async def aclose(self) -> None:
         if hasattr(self.harness, "aclose"):
@@ -52,6 +53,7 @@ async def connect(config: RunConfig) -> Parts:
     from gym_mcp.models.spec import make_model
 
     name, harness, path = hub.load_harness(config.harness, config.harness_options)
+    skills_ref = _use_skills(name, harness, config.skills)
     client, cls = await connect_environment(config)
     try:
         description = await client.describe()
@@ -75,7 +77,20 @@ async def connect(config: RunConfig) -> Parts:
         await client.aclose()
         raise
     limits = Limits(**config.limits.model_dump())
-    return Parts(client, cls, description, model, name, harness, path, limits)
+    return Parts(client, cls, description, model, name, harness, path, limits, skills_ref)
+
+
+def _use_skills(name: str, harness: Harness, source: str | None) -> str | None:
+    """Hand the skills of `--skills` to the harness; what rollouts are recorded to have had."""
+    if source is None:
+        return None
+    if not hasattr(harness, "use_skills"):
+        raise UsageError(f"harness {name}: takes no skills (--skills)")
+    from gym_mcp.agents.skills import load_skills
+
+    skills = load_skills(source)
+    harness.use_skills(skills)
+    return skills.ref
 
 
 async def connect_environment(config: RunConfig) -> tuple[EnvironmentClient, type[Environment[Any]]]:
@@ -149,6 +164,7 @@ def identity(config: RunConfig, parts: Parts, tasks_digest: str) -> dict[str, An
         "tasks": tasks_digest,
         "harness": f"{parts.harness_name}:{_harness_digest(parts.harness_path)}",
         "harness_options": json_digest(config.harness_options),
+        **({"skills": parts.skills_ref} if parts.skills_ref else {}),
         **({"harness_identity": parts.harness.identity()} if hasattr(parts.harness, "identity") else {}),
         "model": model,
         "sampling": dict(config.sampling),

@@ -57,11 +57,37 @@ class WorkerDied:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifierChanged:
+    """The verifier changed (`changed` says from what to what): what is scored already is scored again first."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryBound:
+    """`allowed` rollouts at a time instead of `asked`: each takes `each_mib`, and `available_mib` are free."""
+
+    asked: int
+    allowed: int
+    each_mib: int
+    available_mib: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run ended; `complete` says whether every expected rollout is terminal."""
 
     complete: bool
 
 
-Event: TypeAlias = RunStarted | RolloutFinished | AttemptFailed | Draining | WorkerDied | RunFinished
+Event: TypeAlias = (
+    RunStarted
+    | RolloutFinished
+    | AttemptFailed
+    | Draining
+    | VerifierChanged
+    | MemoryBound
+    | WorkerDied
+    | RunFinished
+)
 Listener: TypeAlias = Callable[[Event], None]

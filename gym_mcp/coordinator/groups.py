@@ -121,6 +121,8 @@ async def score_group(client: EnvironmentClient, task: Task[Any], rows: Sequence
         return
     for row, reward in zip(scored, verdict.rewards, strict=True):
         row.update(reward=reward.score, components=reward.components, notes=reward.notes)
+        if reward.answer is not None:  # else what the rollout's own verification read stands
+            row["answer"] = reward.answer
     if verdict.judge_usage:
         _add_usage(scored[0], verdict.judge_usage)
 
@@ -130,7 +132,7 @@ def _member(row: JSONObject) -> GroupRollout:
     return GroupRollout(
         row["repeat"],
         Transcript(response["output"], response["stop"]),
-        Reward(alone["reward"], alone["components"], alone["notes"]),
+        Reward(alone["reward"], alone["components"], alone["notes"], row.get("answer")),
         row["ledger"],
     )
 

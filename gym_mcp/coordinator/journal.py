@@ -127,7 +127,7 @@ def scan(path: Path) -> Iterator[tuple[int, JSONObject | None]]:
 
 
 def parse_line(line: bytes) -> JSONObject | None:
-    """The rollout row of a line; None when it holds none."""
+    """A line as a rollout row; None when it is none."""
     try:
         row: Any = orjson.loads(line)
     except orjson.JSONDecodeError:

@@ -60,6 +60,8 @@ def _settings(config: RunConfig) -> JSONObject:
         settings["environment"] = scrub_url(config.environment)
     elif config.environment.endswith(".py"):
         settings["environment"] = str(Path(config.environment).resolve())
+    if config.skills not in (None, "none"):
+        settings["skills"] = str(Path(config.skills).resolve())
     if config.harness.endswith(".py"):
         settings["harness"] = str(Path(config.harness).resolve())
     return settings

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from gym_mcp.errors import LimitReached
+import time
+
+from gym_mcp.calls import Recorder
+from gym_mcp.errors import LimitReached, ModelError
 from gym_mcp.harness import Limits
 from gym_mcp.models.base import Model, Request, Response, Usage
 from gym_mcp.types import Item, JSONObject
@@ -18,6 +21,7 @@ class Meter(Model):
         self.seconds = 0.0
         self.retries = 0
         self.output: list[Item] = []
+        self.recorder: Recorder | None = None
         self._started = 0
         self._model = model
         self._limits = limits
@@ -33,8 +37,10 @@ class Meter(Model):
         self._check()
         seq = self._started
         self._started += 1  # counted at the start: a harness may make several calls at once
-        response = await self._model.respond(request)
+        response = await (self._model.respond(request) if self.recorder is None else self._recorded(request, seq))
         response.seq = seq
+        if response.tokens is not None and self.recorder is None:
+            self.record_calls().answered(request, response, time.time() - response.latency)
         self.usage.calls += 1
         self.usage.input += response.usage.input
         self.usage.output += response.usage.output
@@ -43,6 +49,23 @@ class Meter(Model):
         self.seconds += response.latency
         self.retries += response.retries
         self.output += response.output
+        return response
+
+    def record_calls(self) -> Recorder:
+        """Record every call from now on. Calls whose endpoint gives token ids are recorded unasked."""
+        if self.recorder is None:
+            self.recorder = Recorder()
+        return self.recorder
+
+    async def _recorded(self, request: Request, seq: int) -> Response:
+        recorder, started = self.record_calls(), time.time()
+        try:
+            response = await self._model.respond(request)
+        except ModelError as error:
+            recorder.failed(request, error, seq, started, time.time() - started)
+            raise
+        response.seq = seq
+        recorder.answered(request, response, started)
         return response
 
     def _check(self) -> None:

@@ -7,17 +7,19 @@ import contextlib
 import random
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gym_mcp.calls import without_tokens
 from gym_mcp.client import EnvironmentClient, EpisodeClient, Verdict
 from gym_mcp.coordinator.meter import Meter
-from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout
+from gym_mcp.coordinator.spans import joined
+from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout, causes
 from gym_mcp.harness import Harness, Limits
 from gym_mcp.models.base import Model, RolloutContext
 from gym_mcp.seeds import episode_seed
-from gym_mcp.types import JSONObject, Task, Transcript
+from gym_mcp.types import Item, JSONObject, Task, Transcript
 
 SCHEMA: Final = 1
 _CLEANUP_SECONDS: Final = 15.0
@@ -37,6 +39,8 @@ class Arm:
     harness: Harness
     limits: Limits
     max_attempts: int
+    record_calls: bool = False
+    skills_ref: str | None = None
 
 
 @dataclass(slots=True)
@@ -70,7 +74,7 @@ async def run_rollout(
         if on_retry is not None:
             on_retry(task, repeat, error, wait)
         await asyncio.sleep(wait)
-    row = _row(arm, task, task_index, repeat, seed, attempt)
+    row = terminal_row(arm, task, task_index, repeat, seed, attempt)
     row["attempts"] = len(earlier) + 1
     if earlier:
         row["earlier_failures"] = earlier
@@ -88,7 +92,7 @@ def failed_row(
 ) -> JSONObject:
     """The terminal row of a rollout that left nothing behind but its failure."""
     seed = episode_seed(arm.run_seed, task.id, repeat)
-    row = _row(arm, task, task_index, repeat, seed, Attempt(Transcript(), error=error))
+    row = terminal_row(arm, task, task_index, repeat, seed, Attempt(Transcript(), error=error))
     timing = {"started": time.time(), "seconds": 0.0, "model_seconds": 0.0, "tool_seconds": 0.0}
     return {**row, "attempts": attempts, "timing": timing}
 
@@ -108,6 +112,8 @@ async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: in
             episode = await arm.client.open_episode(task, seed=seed, key=key)
             model = arm.model.for_rollout(RolloutContext(task, repeat, seed, episode))
             attempt.meter = Meter(model, arm.limits)
+            if arm.record_calls:
+                attempt.meter.record_calls()
             attempt.transcript = await _run_harness(arm, episode, attempt.meter)
             attempt.verdict = await episode.verify(attempt.transcript)
             return attempt
@@ -148,7 +154,7 @@ async def _run_harness(arm: Arm, episode: EpisodeClient, meter: Meter) -> Transc
             raise
         raise HarnessError(f"harness {name} cancelled itself", detail=traceback.format_exc()) from e
     except (Exception, SystemExit) as e:
-        for cause in _causes(e):
+        for cause in causes(e):
             if isinstance(cause, RolloutError):
                 raise cause from None
             if isinstance(cause, LimitReached):
@@ -159,23 +165,6 @@ async def _run_harness(arm: Arm, episode: EpisodeClient, meter: Meter) -> Transc
     if not isinstance(transcript, Transcript) or not all(isinstance(item, dict) for item in transcript.items):
         raise HarnessError(f"harness {name} returned {transcript!r:.100}, which is no Transcript of items")
     return transcript
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An exception, the members of a group, and what each was raised from."""
-    seen: set[int] = set()
-    queue: list[BaseException] = [error]
-    while queue:
-        found = queue.pop(0)
-        if id(found) in seen:
-            continue
-        seen.add(id(found))
-        yield found
-        if isinstance(found, BaseExceptionGroup):
-            queue += found.exceptions
-        cause = found.__cause__ or found.__context__
-        if cause is not None:
-            queue.append(cause)
 
 
 async def _salvage(episode: EpisodeClient) -> list[JSONObject] | None:
@@ -192,7 +181,10 @@ async def _quietly(step: Awaitable[Any]) -> Any:
     return None
 
 
-def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, attempt: Attempt) -> JSONObject:
+def terminal_row(
+    arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, attempt: Attempt
+) -> JSONObject:
+    """What `docs/runs.md` calls a rollout row, with one attempt and no timing yet."""
     error, verdict = attempt.error, attempt.verdict
     reward = verdict.reward if verdict else None
     failure: JSONObject | None = None
@@ -200,6 +192,8 @@ def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, att
         failure = {"kind": error.kind, "message": str(error)}
         if error.detail:
             failure["detail"] = error.detail
+    ledger = (verdict.ledger if verdict else attempt.ledger) or []
+    spans = joined(attempt.transcript.spans, ledger)
     return {
         "schema": SCHEMA,
         "rollout_id": f"{arm.run_id}/{task.id}/{repeat}",
@@ -210,16 +204,25 @@ def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, att
         "seed": seed,
         "harness": arm.harness_name,
         "model": arm.model.spec,
+        **({"skills_ref": arm.skills_ref} if arm.skills_ref else {}),
         "outcome": "failed" if error else "scored",
         "failure": failure,
         "attempts": 1,
         "reward": reward.score if reward else None,
         "components": reward.components if reward else {},
         "notes": reward.notes if reward else "",
-        "response": {"output": attempt.transcript.items, "stop": attempt.transcript.stop},
-        "ledger": (verdict.ledger if verdict else attempt.ledger) or [],
+        **({"answer": reward.answer} if reward and reward.answer is not None else {}),
+        "response": {"output": _output(attempt), "stop": attempt.transcript.stop},
+        "ledger": ledger,
         "usage": attempt.meter.as_json() if attempt.meter else None,
         **({"judge_usage": verdict.judge_usage} if verdict and verdict.judge_usage else {}),
-        **({"spans": attempt.transcript.spans} if attempt.transcript.spans else {}),
+        **(attempt.meter.recorder.as_json() if attempt.meter and attempt.meter.recorder else {}),
+        **({"spans": spans} if spans else {}),
         **({"harness_facts": attempt.transcript.facts} if attempt.transcript.facts else {}),
     }
+
+
+def _output(attempt: Attempt) -> list[Item]:
+    """The transcript's items. Token ids that an endpoint put on them stand in `calls`, once."""
+    items = attempt.transcript.items
+    return items if attempt.meter is None or attempt.meter.recorder is None else list(map(without_tokens, items))

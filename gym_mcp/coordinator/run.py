@@ -13,9 +13,10 @@ from gym_mcp.coordinator import journal
 from gym_mcp.coordinator.config import RunConfig, make_config
 from gym_mcp.coordinator.connect import Parts, connect, differences, gather_tasks, identity
 from gym_mcp.coordinator.coordinator import Coordinator, remaining
-from gym_mcp.coordinator.events import Listener, RunStarted
+from gym_mcp.coordinator.events import Listener, RunStarted, VerifierChanged
 from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.manifest import make_manifest
+from gym_mcp.coordinator.memory import bound_by_memory
 from gym_mcp.coordinator.past import load_done, set_failed_aside, verify_again
 from gym_mcp.coordinator.rollout import Arm
 from gym_mcp.coordinator.rundir import RunDirectory, digest_of_tasks
@@ -102,7 +103,7 @@ async def resume(
         config = make_config({**manifest["config"], **over}, str(path))
         parts = await connect(config)
         try:
-            await _prepare(directory, manifest, config, parts)
+            await _prepare(directory, manifest, config, parts, listeners)
             if retry_failed:
                 set_failed_aside(directory, groups=parts.description.groups)
             return await _go_on(directory, config, parts, listeners, on_ready)
@@ -119,7 +120,13 @@ def _ask_for_credentials(settings: JSONObject, base_url: str | None) -> None:
         raise UsageError("the environment's URL held credentials, which no run keeps: start a new run")
 
 
-async def _prepare(directory: RunDirectory, manifest: JSONObject, config: RunConfig, parts: Parts) -> None:
+async def _prepare(
+    directory: RunDirectory,
+    manifest: JSONObject,
+    config: RunConfig,
+    parts: Parts,
+    listeners: Iterable[Listener],
+) -> None:
     """Refuse what no longer is the same run; bring its scores up to a changed verifier."""
     now = identity(config, parts, directory.tasks_digest())
     changed = differences(manifest["identity"], now)
@@ -130,6 +137,8 @@ async def _prepare(directory: RunDirectory, manifest: JSONObject, config: RunCon
         )
     journal.repair(directory.rollouts_path)
     if changed:
+        for listener in listeners:
+            listener(VerifierChanged(tuple(changed)))
         groups = parts.description.groups
         await verify_again(directory, parts.client, _parser(parts, directory), manifest, now, groups=groups)
 
@@ -150,6 +159,8 @@ async def _go_on(
     if parts.description.groups:
         groups = Groups(directory.waiting_path, parts.client, tally.repeats)
         groups.load(done)
+    bound = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None))
+    config = config.model_copy(update={"concurrency": bound.allowed})
     coordinator: Coordinator
     work: Callable[[], Awaitable[bool]]
     if min(config.workers, config.concurrency, tally.expected - tally.done) > 1:
@@ -167,6 +178,8 @@ async def _go_on(
     coordinator.emit(
         RunStarted(str(directory.path), tally.expected, tally.done, tally.tasks, tally.repeats, title)
     )
+    if bound.allowed < bound.asked:
+        coordinator.emit(bound)
     try:
         complete = await work()
     finally:
@@ -228,6 +241,8 @@ def make_arm(manifest: JSONObject, config: RunConfig, parts: Parts) -> Arm:
         parts.harness,
         parts.limits,
         config.max_attempts,
+        config.record_calls,
+        parts.skills_ref,
     )
 
 

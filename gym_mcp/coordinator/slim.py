@@ -24,19 +24,29 @@ _STOP: Final = b',"stop":'
 _NEEDED: Final = frozenset({"task_id", "task_index", "repeat", "outcome"})
 
 
-def slim_rows(path: Path, *, texts: bool = False) -> Iterator[JSONObject]:
+def slim_rows(path: Path, *, texts: bool = False, span: tuple[int, int] | None = None) -> Iterator[JSONObject]:
     """Rows in order without `response`, but with `stop`, and `text` (the last thing that the agent said) if asked.
 
-    A torn last line is skipped; any other broken line raises `DamagedJournal`.
+    `span`: the byte range to read, from the start of a line to the end of one; else everything. A torn last line
+    is skipped; any other broken line raises `DamagedJournal`.
     """
     if not path.exists():
         return
     with path.open("rb", buffering=_CHUNK) as file:
+        left = float("inf")
+        if span is not None:
+            file.seek(span[0])
+            left = span[1] - span[0]
         for number, line in enumerate(file, 1):
+            if left <= 0:
+                return
+            left -= len(line)
             row = _cut(line, texts) or _whole(line, texts)
             if row is not None:
                 yield row
             elif line.endswith(b"\n"):
+                file.seek(0)
+                number += file.read(span[0]).count(b"\n") if span else 0
                 raise DamagedJournal(
                     f"{path}:{number}: not a rollout; something else changed the file: remove that line"
                 )
@@ -47,13 +57,12 @@ def _cut(line: bytes, texts: bool) -> JSONObject | None:
     start, tail = line.find(_RESPONSE), line.rfind(_USAGE)
     middle = line.rfind(_LEDGER, start, tail)
     stop = line.rfind(_STOP, start, middle)
-    if start < 0 or stop < 0:
+    if stop < 0 or line[start - 1 : start] != b'"':  # `notes` or `answer` stand before it, which are text
         return None
     try:
-        row: JSONObject = orjson.loads(line[:start] + b"}")
-        row.update(orjson.loads(b"{" + line[tail + 1 :]))
+        row: JSONObject = orjson.loads(line[:start] + line[tail:])
         row["ledger"] = () if tail - middle == _EMPTY else orjson.loads(line[middle + len(_LEDGER) - 1 : tail])
-        row.update(orjson.loads(b"{" + line[stop + 1 : middle]))
+        row["stop"] = orjson.loads(line[stop + len(_STOP) : middle - 1])
         if texts:
             output = orjson.loads(line[start + len(_RESPONSE) : stop])
             row["text"] = Transcript(output).answer

@@ -16,6 +16,7 @@ import orjson
 
 from gym_mcp.coordinator.journal import read_rows
 from gym_mcp.coordinator.rundir import RunDirectory, write_json
+from gym_mcp.export.tokens import with_tokens
 from gym_mcp.types import Item, JSONObject
 
 FILES: Final = {
@@ -90,6 +91,8 @@ def _rollout(row: JSONObject, source: JSONObject) -> JSONObject:
         out["_ng_failure_class"] = row["failure"]["kind"]
         out["_ng_failure_terminal"] = True
         out["error"] = row["failure"]["message"]
+    if not with_tokens(row)[1]:
+        out["mask_sample"] = True
     if row["attempts"] > 1:
         out["_ng_attempt_index"] = row["attempts"] - 1
     return out
@@ -111,7 +114,7 @@ def _response(row: JSONObject, params: JSONObject) -> JSONObject:
         "error": None,
         "instructions": None,
         "metadata": {},
-        "output": [_with_id(item, i) for i, item in enumerate(row["response"]["output"])],
+        "output": [_with_id(item, i) for i, item in enumerate(with_tokens(row)[0])],
         "parallel_tool_calls": bool(params.get("parallel_tool_calls", True)),
         "temperature": params.get("temperature"),
         "top_p": params.get("top_p"),

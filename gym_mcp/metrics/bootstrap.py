@@ -24,8 +24,8 @@ def bootstrap_interval(
 
     Percentiles are moved outwards as t is to the normal distribution, times sqrt(T/(T-1)), because a resample
     varies less than a new sample (expanded percentiles: Hesterberg 2015, doi:10.1080/00031305.2015.1089789).
-    Means are sorted first, so that the draw hangs on nothing but the numbers. None for fewer than two tasks, and
-    for more than `MOST_TASKS`.
+    Means are sorted first, so that the draw hangs on nothing but the numbers. None for fewer than two tasks, more
+    than `MOST_TASKS`, and for means without any spread: no resample says anything then.
     """
     tasks = len(task_means)
     if not 2 <= tasks <= MOST_TASKS:

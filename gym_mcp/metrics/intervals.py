@@ -96,7 +96,7 @@ def new_tasks_interval(
     shares = [(x - low) / width for x in task_means]
     mean = min(1.0, max(0.0, fsum(shares) / tasks))
     variance = fsum((x - mean) ** 2 for x in shares) / (tasks - 1) if tasks > 1 else 0.0
-    if variance <= _NO_SPREAD or all(x in bounds for x in task_means):
+    if variance <= _NO_SPREAD or all(min(abs(x), abs(1 - x)) <= _NO_SPREAD for x in shares):
         return _scaled(wilson_interval(mean * tasks, tasks, level=level), bounds, "Wilson")
     coin = mean * (1 - mean)
     end = 1.0 if mean > 0.5 else 0.0

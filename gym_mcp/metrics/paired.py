@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, fsum, inf, isfinite, isnan, sqrt
 from statistics import NormalDist
+from typing import Final
 
 from gym_mcp.metrics.intervals import these_tasks_interval
 from gym_mcp.metrics.scores import Interval, TaskScores
+from gym_mcp.metrics.signflip import SignFlip
 from gym_mcp.metrics.student import t_cdf, t_quantile
 
-_NORMAL = NormalDist()
+ENOUGH: Final = 20
+_NORMAL: Final = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,16 @@ def paired_t(differences: Sequence[float]) -> float | None:
     return 2 * t_cdf(-abs(found.mean) / found.error, found.tasks - 1)
 
 
+def paired_p(differences: Sequence[float], flip: SignFlip) -> float:
+    """The p-value that a verdict rests on: paired t's from `ENOUGH` tasks on, else the permutation test's.
+
+    From there on t keeps its level better where few tasks differ, and agrees with the interval; below, only the
+    permutation test is sure to (`perf/coverage.py`).
+    """
+    t = paired_t(differences) if len(differences) >= ENOUGH else None
+    return flip.p if t is None else t
+
+
 def these_tasks_difference(a: TaskScores, b: TaskScores, *, level: float = 0.95) -> Interval | None:
     """Interval for b - a over exactly these tasks.
 
@@ -90,7 +103,7 @@ def detectable(spread: Spread, *, level: float = 0.95, power: float = 0.8) -> fl
 def power_of(difference: float, variance: float, tasks: int, *, level: float = 0.95) -> float:
     """Chance that a paired t test over `tasks` finds a true `difference`, `variance` being that among tasks.
 
-    The noncentral t by a shifted one; right to about a point from 20 tasks on.
+    The noncentral t by a shifted one; right to two points from 20 tasks on.
     """
     critical = t_quantile(0.5 + level / 2, tasks - 1)
     shift = abs(difference) / sqrt(variance / tasks)

@@ -40,8 +40,8 @@ class TaskScores:
         mean = fsum(scores) / n
         self.counts.append(n)
         self.means.append(mean)
-        self.variances.append(fsum((x - mean) ** 2 for x in scores) / (n - 1) if n > 1 else nan)
-        self.two_valued = self.two_valued and all(x in self.bounds for x in scores)
+        self.variances.append(fsum([(x - mean) ** 2 for x in scores]) / (n - 1) if n > 1 else nan)
+        self.two_valued = self.two_valued and set(scores).issubset(self.bounds)
 
     def add_passes(self, n: int, c: int) -> None:
         """One more task of which `c` of `n` rollouts passed."""

@@ -13,8 +13,8 @@ from gym_mcp.types import JSONObject
 _STEPS: Final = 20_000
 _WORK: Final = 1e10
 """Bits times shifts that counting may take, about a second."""
-_COARSE: Final = 2_000
-"""With fewer steps than this the normal distribution is nearer: there are thousands of tasks then."""
+_FINE: Final = 50
+"""Steps that the average difference must span; with fewer (from some 400 tasks on) the normal limit is nearer."""
 _DENOMINATORS: Final = 5_040
 
 
@@ -25,8 +25,8 @@ class SignFlip:
     `p` counts sums as far from zero as the observed one in full and never falls below its level too often; `p_mid`
     counts those exactly as far by half (Lancaster 1961), because few tasks that differ make `p` timid. For single
     binary rollouts they are the exact and the mid-p McNemar test. `method`: `exact`; `grid` when the differences
-    lie on none and were rounded to one of `_STEPS` steps, which moves p in its third digit; `normal` for thousands
-    of tasks, the limit that the count has.
+    lie on none and were rounded to one of `_STEPS` steps, which moves p in its third digit; `normal` for
+    hundreds of tasks, the limit that the count has.
     """
 
     p: float
@@ -73,7 +73,7 @@ def _on_grid(differences: Sequence[float], steps: int | None) -> tuple[list[int]
             if all(whole) and sum(map(abs, whole)) * len(whole) ** 2 <= _WORK:
                 return whole, True
     most = min(_STEPS, _WORK / len(differences) ** 2)
-    if most < _COARSE:
+    if most < _FINE * len(differences):
         return None, False
     unit = fsum(map(abs, differences)) / most
     return [w for w in (round(d / unit) for d in differences) if w], False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from gym_mcp.types import Item, JSONObject, Task
 
@@ -45,6 +45,22 @@ class Usage:
         }
 
 
+TOKEN_FIELDS: Final = frozenset({"prompt_token_ids", "generation_token_ids", "generation_log_probs"})
+"""NeMo Gym's names of what a call's tokens were, on the last item of its output."""
+
+
+@dataclass(slots=True)
+class Tokens:
+    """The tokens of one call, as the endpoint's own tokenizer made them.
+
+    `log_probs` are natural logarithms, one for each token of `generation`; empty when the endpoint did not tell.
+    """
+
+    prompt: list[int]
+    generation: list[int]
+    log_probs: list[float]
+
+
 @dataclass(slots=True)
 class Request:
     """One model call. `input` holds the whole conversation; `tools` are Responses function tools.
@@ -73,6 +89,8 @@ class Response:
     retries: int = 0
     seq: int = -1
     """Number of the call in its rollout, from 0, in the order in which calls started; set by the meter."""
+    tokens: Tokens | None = None
+    """Where the endpoint was asked for them and tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,14 +21,16 @@ def to_messages(
     instructions: str | None = None,
     developer: bool = False,
     reasoning_field: str | None = None,
+    dropped: list[str] | None = None,
 ) -> list[JSONObject]:
     """Chat messages of Responses input items.
 
     `developer`: the endpoint knows that role (OpenAI's do; elsewhere it becomes `system`). `reasoning_field`: the
     field in which the endpoint gives reasoning, and takes back that of the turns since the last user message;
-    None drops it. `ModelError` for an item that has no place in the dialect.
+    None drops it. `dropped` gets a line for each thing that is left out. `ModelError` for an item that the
+    dialect has no place for.
     """
-    writer = _Writer(developer, reasoning_field)
+    writer = _Writer(developer, reasoning_field, [] if dropped is None else dropped)
     if instructions:
         writer.messages.append({"role": "system", "content": instructions})
     for item in items:
@@ -39,10 +41,11 @@ def to_messages(
 
 
 class _Writer:
-    def __init__(self, developer: bool, reasoning_field: str | None) -> None:
+    def __init__(self, developer: bool, reasoning_field: str | None, dropped: list[str]) -> None:
         self.messages: list[JSONObject] = []
         self._developer = developer
         self._reasoning_field = reasoning_field
+        self._dropped = dropped
         self._turn: JSONObject | None = None
         self._reasoning: list[str] = []
         self._images: list[JSONObject] = []
@@ -59,6 +62,8 @@ class _Writer:
         elif kind == "reasoning":
             self._assistant()
             self._reasoning.append(reasoning_text(item))
+            if item.get("encrypted_content"):
+                self._dropped.append("encrypted reasoning")
         elif kind == "message" and item.get("role") == "assistant":
             turn, text = self._assistant(), _assistant_text(item)
             turn["content"] = text if turn["content"] is None else f"{turn['content']}\n\n{text}"
@@ -77,9 +82,13 @@ class _Writer:
         turn, self._turn = self._turn, None
         reasoning, self._reasoning = "\n".join(filter(None, self._reasoning)), []
         if turn is None or (turn["content"] is None and "tool_calls" not in turn):
+            if reasoning:
+                self._dropped.append("reasoning of a turn that says nothing")
             return  # reasoning alone, cut short: no server takes such a message
         if reasoning and self._reasoning_field:
             turn[self._reasoning_field] = reasoning
+        elif reasoning:
+            self._dropped.append("reasoning")
         self.messages.append(turn)
 
     def _message(self, item: Item) -> None:
@@ -88,7 +97,8 @@ class _Writer:
             role = "system"
         if role == "user" and self._reasoning_field:
             for message in self.messages:
-                message.pop(self._reasoning_field, None)
+                if message.pop(self._reasoning_field, None):
+                    self._dropped.append("reasoning before the last user message")
         content = item.get("content")
         self.messages.append({"role": role, "content": content if isinstance(content, str) else _parts(content)})
 

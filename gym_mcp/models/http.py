@@ -12,11 +12,11 @@ import orjson
 from multidict import CIMultiDict
 from yarl import URL
 
-from gym_mcp.errors import ModelError, UsageError
+from gym_mcp.errors import ModelError, PromptTooLong, UsageError
 from gym_mcp.models.base import Model, Request, Response
 from gym_mcp.models.limiter import AdaptiveLimiter
 from gym_mcp.models.retry import RetryPolicy
-from gym_mcp.models.transport import AnswerTimeout, Transport, is_retryable, server_error
+from gym_mcp.models.transport import AnswerTimeout, Transport, is_retryable, is_too_long, server_error
 from gym_mcp.types import JSONObject
 
 OPENAI: Final = "https://api.openai.com/v1"
@@ -129,7 +129,8 @@ class HTTPModel(Model):
         status = int(code) if code.isdigit() else 200
         retryable = is_retryable(status) or code in _TRANSIENT
         text = self.transport.clean(f"{code + ': ' if code else ''}{message}")
-        return ModelError(f"the model failed: {text}", status=status, retryable=retryable)
+        kind = PromptTooLong if is_too_long(message, code) else ModelError
+        return kind(f"the model failed: {text}", status=status, retryable=retryable)
 
     def merged(self, request: Request) -> JSONObject:
         """Parameters of a call: the request's, then the model's own. Fields set to None are left out."""

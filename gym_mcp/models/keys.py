@@ -18,7 +18,7 @@ _LINE: Final = re.compile(
 )
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r"}
 REQUIRED: Final = "OPENAI_API_KEY"
-OPTIONAL: Final = ("GYM_MCP_API_KEY", "OPENAI_API_KEY")
+ANYWHERE: Final = "GYM_MCP_API_KEY"
 
 
 def parse_dotenv(text: str) -> dict[str, str]:
@@ -48,25 +48,29 @@ def variables(environ: Mapping[str, str] | None = None, directory: Path | None =
 
 
 def find_key(
-    *, own_endpoint: bool, environ: Mapping[str, str] | None = None, directory: Path | None = None
+    *,
+    own_endpoint: bool,
+    name: str = REQUIRED,
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
 ) -> str:
     """The API key, or nothing where none is needed.
 
-    api.openai.com (`own_endpoint` False) takes `OPENAI_API_KEY` and cannot do without; another endpoint gets
-    `GYM_MCP_API_KEY`, else `OPENAI_API_KEY`, if there is one. `UsageError` names what is missing.
+    The provider itself (`own_endpoint` False) takes its variable `name` and cannot do without; another endpoint
+    gets `GYM_MCP_API_KEY`, else `name`, if there is one. `UsageError` names what is missing.
     """
     known = variables(environ, directory)
-    for name in OPTIONAL if own_endpoint else (REQUIRED,):
-        key = known.get(name, "").strip()
+    for variable in (ANYWHERE, name) if own_endpoint else (name,):
+        key = known.get(variable, "").strip()
         if key and not (key.isascii() and key.isprintable() and " " not in key):
             raise UsageError(
-                f"{name}: it holds characters that no API key has (blanks, quotes of another alphabet)"
+                f"{variable}: it holds characters that no API key has (blanks, quotes of another alphabet)"
             )
         if key:
             return key
     if own_endpoint:
         return ""
     raise UsageError(
-        f"no {REQUIRED}: set it in the environment or in .env, or name another endpoint with --base-url; "
+        f"no {name}: set it in the environment or in .env, or name another endpoint with --base-url; "
         "builtin/* models need no key (`gym-mcp list models`)"
     )

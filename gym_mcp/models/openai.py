@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 from gym_mcp.errors import ModelError
 from gym_mcp.models.base import Request, Response, Usage
 from gym_mcp.models.http import HTTPModel, broken
+from gym_mcp.models.tokens import item_tokens
 from gym_mcp.types import Item, JSONObject
 
 _REASONING: Final = re.compile(r"^(?:ft:)?(?:o\d|gpt-(?:[5-9]|\d{2,})(?!.*-chat)|codex)")
@@ -49,6 +50,7 @@ class OpenAIResponses(HTTPModel):
             details = answer.get("incomplete_details")
             reason = details.get("reason") if isinstance(details, dict) else None
             response.status, response.incomplete = "incomplete", str(reason or "unknown")
+        response.tokens = item_tokens(output)
         response.id = str(answer.get("id") or "")
         response.model = str(answer.get("model") or self.name)
         return response

@@ -8,6 +8,7 @@ from gym_mcp.models.base import Request, Response
 from gym_mcp.models.chat import to_messages, to_params, to_tools
 from gym_mcp.models.chat_answer import chat_usage, choice_of, reasoning_field, to_items
 from gym_mcp.models.http import HTTPModel
+from gym_mcp.models.tokens import ASKED, chat_tokens
 from gym_mcp.types import JSONObject
 
 
@@ -36,6 +37,8 @@ class OpenAIChat(HTTPModel):
             body["tools"] = to_tools(request.tools)
         if params:
             body |= to_params(params, has_tools=bool(request.tools), is_openai=self.is_openai)
+        if params.get(ASKED):
+            body.setdefault("logprobs", True)
         return body
 
     def decode(self, answer: JSONObject, request: Request) -> Response:
@@ -47,6 +50,7 @@ class OpenAIChat(HTTPModel):
         self._reasoning_field = reasoning_field(message) or self._reasoning_field
         response = Response(items, chat_usage(answer.get("usage")), id=key)
         response.model = str(answer.get("model") or self.name)
+        response.tokens = chat_tokens(answer)
         if incomplete:
             response.status, response.incomplete = "incomplete", incomplete
         return response

@@ -20,20 +20,22 @@ if TYPE_CHECKING:
 CONCURRENCY: Final = 1_024
 """Calls at a time that one endpoint gets at most, unless told otherwise."""
 _KEY: Final = "OPENAI_API_KEY, or --base-url (then GYM_MCP_API_KEY or OPENAI_API_KEY, if the server wants one)"
+_ANTHROPIC_KEY: Final = "ANTHROPIC_API_KEY, or --base-url (then GYM_MCP_API_KEY or that one, if any)"
 _CATALOGUE: Final = (
     ("openai/NAME", "a model behind the OpenAI Responses API", _KEY),
     ("openai-chat/NAME", "a model behind OpenAI Chat Completions: vLLM, SGLang, Ollama, OpenRouter, ...", _KEY),
+    ("anthropic/NAME", "a model behind Anthropic Messages", _ANTHROPIC_KEY),
     ("builtin/oracle", "plays the environment's reference solution", "an environment with solution()"),
     (
         "builtin/noisy-oracle?p=0.7",
-        "the oracle with probability p a rollout, else it gives up",
+        "the oracle with probability p a rollout (per=turn: an answer), else it gives up",
         "an environment with solution()",
     ),
     ("builtin/random?turns=3", "random calls that fit the tools' schemas, then random words", "nothing"),
     ("builtin/null", "says nothing, calls nothing: the floor", "nothing"),
     ("replay/RUN_DIR", "plays back the answers of a recorded run", "the run's folder"),
 )
-_HTTP: Final = ("openai", "openai-chat")
+_HTTP: Final = ("openai", "openai-chat", "anthropic")
 PROVIDERS: Final = (*_HTTP, "builtin", "replay")
 
 
@@ -105,16 +107,26 @@ def _replay(directory: str) -> Model:
 def _builtin(spec: str, name: str, query: JSONObject, params: Mapping[str, Any]) -> Model:
     from gym_mcp.models import builtin
 
-    makers: dict[str, tuple[str, ...]] = {"oracle": (), "noisy-oracle": ("p",), "random": ("turns",), "null": ()}
+    makers: dict[str, tuple[str, ...]] = {
+        "oracle": (),
+        "noisy-oracle": ("p", "per"),
+        "random": ("turns",),
+        "null": (),
+    }
     if name not in makers:
         raise UsageError(f"--model {spec}: no builtin model `{name}`{did_you_mean(name, makers)}")
     for key in query:
         if key not in makers[name]:
-            raise UsageError(f"--model {spec}: `builtin/{name}` has no parameter `{key}`")
+            raise UsageError(
+                f"--model {spec}: `builtin/{name}` has no parameter `{key}`{did_you_mean(key, makers[name])}"
+            )
     # `params` may hold sampling settings for other models of a sweep: what means nothing here is passed over.
     own = query | {key: value for key, value in params.items() if key in makers[name]}
     if name == "noisy-oracle":
-        return builtin.NoisyOracle(spec, _number(spec, own, "p", 0.7, 0.0, 1.0))
+        per = own.get("per", "rollout")
+        if per not in ("rollout", "turn"):
+            raise UsageError(f"--model {spec}: per is `rollout` or `turn`, not {per!r}")
+        return builtin.NoisyOracle(spec, _number(spec, own, "p", 0.7, 0.0, 1.0), per)
     if name == "random":
         return builtin.RandomCalls(spec, int(_number(spec, own, "turns", 3, 0, 1_000_000)))
     return builtin.Oracle(spec) if name == "oracle" else builtin.Null(spec)
@@ -139,6 +151,7 @@ def _endpoint(
     concurrency: int,
     price: tuple[float, float] | None,
 ) -> Model:
+    from gym_mcp.models.anthropic import ANTHROPIC, Anthropic, is_anthropic
     from gym_mcp.models.http import OPENAI, is_openai, split_credentials
     from gym_mcp.models.keys import find_key
     from gym_mcp.models.limiter import AdaptiveLimiter
@@ -148,13 +161,18 @@ def _endpoint(
 
     if concurrency < 1:
         raise UsageError(f"--concurrency {concurrency}: at least 1 is expected")
-    url = base_url or OPENAI
+    url = base_url or (ANTHROPIC if provider == "anthropic" else OPENAI)
     split_credentials(url)
-    kind: type[HTTPModel] = OpenAIResponses if provider == "openai" else OpenAIChat
+    kinds: dict[str, type[HTTPModel]] = {"openai": OpenAIResponses, "anthropic": Anthropic}
+    kind = kinds.get(provider, OpenAIChat)
+    if provider == "anthropic":
+        key = find_key(own_endpoint=not is_anthropic(url), name="ANTHROPIC_API_KEY")
+    else:
+        key = find_key(own_endpoint=not is_openai(url))
     return kind(
         name,
         base_url=url,
-        api_key=find_key(own_endpoint=not is_openai(url)),
+        api_key=key,
         params=params,
         timeout=timeout,
         retry=RetryPolicy(max_retries=max_retries),

@@ -5,6 +5,7 @@ aiohttp, because its cost stays flat at hundreds of connections, where httpx's p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -17,7 +18,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from gym_mcp.errors import ModelError
+from gym_mcp.errors import ModelError, PromptTooLong
 from gym_mcp.types import JSONObject
 
 RETRYABLE: Final = frozenset({408, 409, 425, 429})
@@ -32,6 +33,14 @@ _MESSAGE: Final = 300
 _SECRET: Final = 4
 """Characters below which a `secret` is a placeholder that would garble ordinary words."""
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_TOO_LONG: Final = re.compile(
+    r"prompt is too long|maximum context length|longer than the (?:model's|maximum) "
+    r"|context (?:window|length) (?:of|is)"
+    r"|exceeds? (?:the )?(?:available |model's |maximum )*(?:context|allowed length)",
+    re.IGNORECASE,
+)
+"""In the words of Anthropic, vLLM, SGLang, llama.cpp and Ollama."""
 
 
 class AnswerTimeout(ModelError):
@@ -119,7 +128,8 @@ class Transport:
         if 300 <= status < 400:
             place = headers.get("Location", "nowhere").partition("?")[0]
             message = f"it redirects to {place}: name that address instead"
-        return ModelError(
+        kind = PromptTooLong if status in (400, 413) and is_too_long(message, code) else ModelError
+        return kind(
             f"the model endpoint answered {status} {reason_of(status)}".rstrip() + self.clean(f": {message}"),
             status=status,
             retry_after=retry_after(headers),
@@ -158,6 +168,11 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
 def is_retryable(status: int) -> bool:
     """Whether a refusal with this HTTP status may pass when tried again."""
     return status in RETRYABLE or status >= 500
+
+
+def is_too_long(message: str, code: str) -> bool:
+    """Whether a refusal says that the prompt does not fit. OpenAI has a code for it, the others only words."""
+    return code == "context_length_exceeded" or _TOO_LONG.search(message) is not None
 
 
 def reason_of(status: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gym_mcp.direct import DirectClient
 from gym_mcp.environment import Environment
+from gym_mcp.errors import EnvironmentFailure
 from gym_mcp.models.sampler import Sampler
 from gym_mcp.report_card.card import Timing
 from gym_mcp.report_card.play import Trace, perform, perform_solution
@@ -39,6 +40,8 @@ class Exam:
     effort: Effort
     client: DirectClient
     traces: dict[str, Trace] = field(default_factory=dict)
+    stuck: EnvironmentFailure | None = None
+    """Why nothing is played any more."""
 
     def episode_seed(self, task: Task[Any], repeat: int = 0) -> int:
         return episode_seed(self.seed, task.id, repeat)
@@ -58,8 +61,16 @@ class Exam:
 
     async def trace(self, task: Task[Any]) -> Trace:
         """The play of `task` that other plays are compared with: the solution, or random calls without one."""
+        if self.stuck is not None:
+            raise self.stuck.with_traceback(None)
         if task.id not in self.traces:
-            self.traces[task.id] = await self.play(task)
+            started = time.monotonic()
+            try:
+                self.traces[task.id] = await self.play(task)
+            except EnvironmentFailure as e:
+                if time.monotonic() - started >= self.cls.call_timeout:  # each further play would wait as long
+                    self.stuck = e
+                raise
         return self.traces[task.id]
 
     async def play(self, task: Task[Any], repeat: int = 0) -> Trace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -90,7 +91,8 @@ class Job:
             self.wish.concurrency,
             (await self.client.describe()).groups,
         )
-        journal.repair(self.source.rollouts_path)
+        if rescoring.in_place:
+            journal.repair(self.source.rollouts_path)
         await rescoring.run(on_done)
         diff = Diff(target.path / CHANGES)
         manifest = self._new_manifest()
@@ -151,7 +153,8 @@ async def prepared(wish: Wish) -> AsyncIterator[Job]:
     if wish.in_place and wish.verifier_from is not None:
         raise UsageError("--in-place: not with --verifier-from, whose scores are another measure; use --out")
     source = RunDirectory.existing(wish.run)
-    source.lock()
+    if wish.in_place or os.access(source.path, os.W_OK):  # nobody can add to an archive that is read only
+        source.lock()
     try:
         manifest = source.read_manifest()
         borrowed = None

@@ -252,9 +252,10 @@ async def score_again(client: EnvironmentClient, task: Task[Any], row: JSONObjec
     reward = again.reward
     row.update(outcome="scored", failure=None)
     row.update(reward=reward.score, components=reward.components, notes=reward.notes)
-    row.pop("judge_usage", None)
-    if again.judge_usage:
-        row["judge_usage"] = again.judge_usage
+    for name, value in (("answer", reward.answer), ("judge_usage", again.judge_usage)):
+        row.pop(name, None)
+        if value is not None:
+            row[name] = value
 
 
 async def _replayed(client: EnvironmentClient, task: Task[Any], row: JSONObject) -> Replayed:

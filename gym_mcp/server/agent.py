@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
@@ -19,27 +19,34 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
+from gym_mcp.environment import Environment
 from gym_mcp.episode import FINISHED, Episode
 from gym_mcp.errors import EpisodeGone
 from gym_mcp.server.service import EpisodeOf, Service
-from gym_mcp.server.wire import ENDED
+from gym_mcp.server.wire import CALLER, ENDED
 from gym_mcp.tools import Tool
 from gym_mcp.types import Image, Item, JSONObject, ToolResult, ToolSpec, text_of
 
 Context = ServerRequestContext[Any, Any]
 PROMPT: Final = "task"
-_LIST_TTL_MS: Final = 3_600_000  # an episode's lists never change
+LIST_TTL_MS: Final = 3_600_000  # an episode's lists never change
 _NO_RESOURCE: Final = "No such resource."
 
 
 def agent_server(service: Service, episode_of: EpisodeOf) -> Server[Any]:
     """The agent plane of one environment type. `episode_of(ctx)` finds the episode of a request."""
-    plane = AgentPlane(service, episode_of)
     cls = service.environment_type
-    hint = CacheHint(ttl_ms=_LIST_TTL_MS, scope="private")
     server: Server[Any] = Server(
-        cls.name,
-        version=cls.version,
+        cls.name, version=cls.version, **handlers(AgentPlane(service, episode_of), LIST_TTL_MS)
+    )
+    server.middleware.clear()  # OpenTelemetry, on by default: 15 us a call, and nothing leaves the machine
+    return server
+
+
+def handlers(plane: AgentPlane, ttl_ms: int) -> dict[str, Any]:
+    """What an SDK server needs to be `plane`, whose lists a client may keep for `ttl_ms`."""
+    hint = CacheHint(ttl_ms=ttl_ms, scope="private")
+    return dict(
         on_list_tools=plane.list_tools,
         on_call_tool=plane.call_tool,
         on_list_prompts=plane.list_prompts,
@@ -47,7 +54,7 @@ def agent_server(service: Service, episode_of: EpisodeOf) -> Server[Any]:
         on_list_resources=plane.list_resources,
         on_list_resource_templates=plane.list_templates,
         on_read_resource=plane.read_resource,
-        get_tool_input_schema=_annotated(cls.tools()).get,
+        get_tool_input_schema=_annotated(plane.environment_type.tools()).get,
         cache_hints={
             "tools/list": hint,
             "prompts/list": hint,
@@ -57,8 +64,6 @@ def agent_server(service: Service, episode_of: EpisodeOf) -> Server[Any]:
             "server/discover": hint,
         },
     )
-    server.middleware.clear()  # OpenTelemetry, on by default: 15 us a call, and nothing leaves the machine
-    return server
 
 
 class AgentPlane:
@@ -68,28 +73,28 @@ class AgentPlane:
         self._service = service
         self._episode = episode_of
 
+    @property
+    def environment_type(self) -> type[Environment[Any]]:
+        return self._service.environment_type
+
     async def list_tools(self, ctx: Context, params: Any) -> types.ListToolsResult:
         episode = self._episode(ctx)
         episode.seen = True
-        return types.ListToolsResult(tools=[_tool(t.spec) for t in episode.tools.values()])
+        return types.ListToolsResult(tools=[as_mcp_tool(t.spec) for t in episode.tools.values()])
 
     async def call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         episode = self._episode(ctx)
         try:
-            return as_mcp(await episode.call(params.name, params.arguments or {}))
+            return as_mcp(await episode.call(params.name, params.arguments or {}, _caller(ctx)))
         finally:
             self._service.record(episode)
 
     async def list_prompts(self, ctx: Context, params: Any) -> types.ListPromptsResult:
         self._episode(ctx)
-        prompt = types.Prompt(name=PROMPT, description="What to do in this episode.")
-        return types.ListPromptsResult(prompts=[prompt])
+        return prompt_list()
 
     async def get_prompt(self, ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        episode = self._episode(ctx)
-        if params.name != PROMPT:
-            raise MCPError(types.INVALID_PARAMS, "No such prompt.")
-        return types.GetPromptResult(messages=[m for item in episode.task.prompt for m in prompt_messages(item)])
+        return task_prompt(params.name, self._episode(ctx).task.prompt)
 
     async def list_resources(self, ctx: Context, params: Any) -> types.ListResourcesResult:
         files = await _files(self._episode(ctx))
@@ -122,13 +127,32 @@ class AgentPlane:
         )
 
 
+def _caller(ctx: Context) -> str:
+    caller = ctx.meta.get(CALLER) if ctx.meta else None
+    return caller if isinstance(caller, str) else ""
+
+
 def _annotated(tools: Mapping[str, Tool]) -> dict[str, JSONObject]:
     """Input schemas whose arguments are mirrored in headers, which the SDK then checks: a walk of 30 us a call."""
     schemas = {t.name: t.spec.input_schema for t in tools.values()}
     return {name: schema for name, schema in schemas.items() if "x-mcp-header" in json.dumps(schema)}
 
 
-def _tool(spec: ToolSpec) -> types.Tool:
+def prompt_list() -> types.ListPromptsResult:
+    """The one prompt of an episode: its task."""
+    prompt = types.Prompt(name=PROMPT, description="What to do in this episode.")
+    return types.ListPromptsResult(prompts=[prompt])
+
+
+def task_prompt(name: str, prompt: Iterable[Item]) -> types.GetPromptResult:
+    """The prompt `name` of an episode whose task says `prompt`."""
+    if name != PROMPT:
+        raise MCPError(types.INVALID_PARAMS, "No such prompt.")
+    return types.GetPromptResult(messages=[m for item in prompt for m in prompt_messages(item)])
+
+
+def as_mcp_tool(spec: ToolSpec, meta: Any = None) -> types.Tool:
+    """A tool as agents see it: no output schema, whatever the tool returns."""
     # Codex refuses calls without a question unless a tool is declared harmless; it acts on the episode alone.
     hints = (
         types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
@@ -136,7 +160,11 @@ def _tool(spec: ToolSpec) -> types.Tool:
         else types.ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
     )
     return types.Tool(
-        name=spec.name, description=spec.description, input_schema=spec.input_schema, annotations=hints
+        name=spec.name,
+        description=spec.description,
+        input_schema=spec.input_schema,
+        annotations=hints,
+        _meta=meta,
     )
 
 

@@ -14,10 +14,11 @@ import hmac
 import re
 import secrets
 from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 from urllib.parse import quote
 
+from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.types import Receive, Scope, Send
 
@@ -36,39 +37,19 @@ _BEARER: Final = b"bearer "
 _EVENTS: Final = re.compile(rb"text/event-stream(?!\s*;\s*q=0)")
 
 
-class App:
-    """The environments of one listener.
+class GatedApp:
+    """What every listener of ours does before MCP sees a request. `hosts` are names allowed besides loopback."""
 
-    `planes` says which planes it answers for; `base_url` is where agents reach the agent plane, by default the
-    origin at which the operator reached this listener. `hosts` are names allowed in Host and Origin besides
-    loopback.
-    """
-
-    def __init__(
-        self,
-        services: Sequence[Service],
-        *,
-        key: str,
-        planes: Collection[str] = BOTH,
-        base_url: str | None = None,
-        hosts: Sequence[str] = (),
-    ) -> None:
-        self._routes = {quote(s.name, safe=""): Planes(s, base_url) for s in services}
-        if len(self._routes) != len(services):
-            raise UsageError("two of the environments have the same name")
-        self._key = key.encode()
-        self._planes = frozenset(planes)
+    def __init__(self, hosts: Sequence[str] = ()) -> None:
         self._check_host = HostCheck(hosts)
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Serve meanwhile; at the end calls in flight are cancelled and all episodes closed."""
-        async with AsyncExitStack() as stack:
-            for planes in self._routes.values():
-                await stack.enter_async_context(planes.service.running())
-                for manager in planes.managers:
-                    await stack.enter_async_context(manager.run())
-            yield
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Serve meanwhile."""
+        raise NotImplementedError
+
+    def admit(self, scope: Scope, headers: Headers) -> StreamableHTTPSessionManager:
+        """The session manager that answers; `Refused` for whatever does not exist or is not allowed."""
+        raise NotImplementedError
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -78,7 +59,7 @@ class App:
         try:
             headers = gate.clean(scope)
             self._check_host(headers)
-            manager = self._admit(scope, headers)
+            manager = self.admit(scope, headers)
             if scope["method"] != "POST":
                 raise Refused(405, "Method Not Allowed", [(b"allow", b"POST")])
             limit = gate.MAX_OPERATOR_BODY if _ORIGIN in scope else gate.MAX_BODY
@@ -95,7 +76,42 @@ class App:
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _admit(self, scope: Scope, headers: Headers) -> StreamableHTTPSessionManager:
+
+class App(GatedApp):
+    """The environments of one listener.
+
+    `planes` says which planes it answers for; `base_url` is where agents reach the agent plane, by default the
+    origin at which the operator reached this listener. `hosts` are names allowed in Host and Origin besides
+    loopback.
+    """
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        *,
+        key: str,
+        planes: Collection[str] = BOTH,
+        base_url: str | None = None,
+        hosts: Sequence[str] = (),
+    ) -> None:
+        super().__init__(hosts)
+        self._routes = {quote(s.name, safe=""): Planes(s, base_url) for s in services}
+        if len(self._routes) != len(services):
+            raise UsageError("two of the environments have the same name")
+        self._key = key.encode()
+        self._planes = frozenset(planes)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve meanwhile; at the end calls in flight are cancelled and all episodes closed."""
+        async with AsyncExitStack() as stack:
+            for planes in self._routes.values():
+                await stack.enter_async_context(planes.service.running())
+                for manager in planes.managers:
+                    await stack.enter_async_context(manager.run())
+            yield
+
+    def admit(self, scope: Scope, headers: Headers) -> StreamableHTTPSessionManager:
         """The session manager that answers; the same refusal for whatever does not exist or is not allowed.
 
         The path is compared as it was sent: nothing is decoded or normalised, so there is nothing to trick.
@@ -124,33 +140,39 @@ class App:
             scope[_EPISODE] = planes.service.store.get(handle)
         except EpisodeGone:
             raise gate.not_found() from None
-        return planes.agent_for(headers)
+        return planes.agent.answering(headers)
+
+
+class AgentManagers:
+    """An agent plane as the SDK's session managers; nothing is kept per session.
+
+    The first may answer as an event stream, so that a client that leaves cancels its call and a slow call sends
+    keep-alives. That costs twice the CPU of the second, which serves clients that accept JSON alone or prefer it
+    (`text/event-stream;q=0.5`).
+    """
+
+    def __init__(self, server: Server[Any]) -> None:
+        self.streaming = StreamableHTTPSessionManager(server, stateless=True, json_response=False)
+        self.plain = StreamableHTTPSessionManager(server, stateless=True, json_response=True)
+
+    def answering(self, headers: Headers) -> StreamableHTTPSessionManager:
+        """The streaming one for 2026 clients that would as soon have an event stream; else plain JSON."""
+        modern = headers.get(b"mcp-protocol-version", b"") >= b"2026"
+        return self.streaming if modern and _EVENTS.search(headers.get(b"accept", b"")) else self.plain
 
 
 class Planes:
-    """Both planes of one environment, as the SDK's session managers; nothing is kept per session.
-
-    The first agent manager may answer as an event stream, so that a client that leaves cancels its call and a
-    slow call sends keep-alives. That costs twice the CPU of the second, which serves clients that accept JSON
-    alone or prefer it (`text/event-stream;q=0.5`).
-    """
+    """Both planes of one environment."""
 
     def __init__(self, service: Service, base_url: str | None) -> None:
         self.service = service
         self._base_url = base_url
-        agent = agent_server(service, _episode_of)
+        self.agent = AgentManagers(agent_server(service, _episode_of))
         operator = operator_server(service, self._agent_url)
-        self.streaming = StreamableHTTPSessionManager(agent, stateless=True, json_response=False)
-        self.plain = StreamableHTTPSessionManager(agent, stateless=True, json_response=True)
         self.operator = StreamableHTTPSessionManager(
             operator, stateless=True, json_response=True, max_request_body_size=gate.MAX_OPERATOR_BODY
         )
-        self.managers = (self.streaming, self.plain, self.operator)
-
-    def agent_for(self, headers: Headers) -> StreamableHTTPSessionManager:
-        """The streaming one for 2026 clients that would as soon have an event stream; else plain JSON."""
-        modern = headers.get(b"mcp-protocol-version", b"") >= b"2026"
-        return self.streaming if modern and _EVENTS.search(headers.get(b"accept", b"")) else self.plain
+        self.managers = (self.agent.streaming, self.agent.plain, self.operator)
 
     def _agent_url(self, ctx: Any, handle: str) -> str:
         base = self._base_url or ctx.request.scope[_ORIGIN]

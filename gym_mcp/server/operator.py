@@ -129,11 +129,18 @@ class Operator:
         return {"tools": tools, "tools_digest": self._service.tools_digest(live.tools)}
 
     @tool
-    async def call_tool(self, episode: Handle, name: str, arguments: JSONObject) -> wire.Called:
-        """Relay an agent's tool call, for agents that cannot reach the agent plane themselves."""
+    async def call_tool(self, episode: Handle, name: str, arguments: JSONObject, caller: str = "") -> wire.Called:
+        """Relay an agent's tool call, for agents that cannot reach the agent plane themselves.
+
+        Args:
+            episode: The handle that `open_episode` gave.
+            name: The tool's name.
+            arguments: The tool's arguments.
+            caller: The agent's own name for the part of it that calls, for the ledger.
+        """
         live = self._live(episode)
         try:
-            result = await live.call(name, arguments)
+            result = await live.call(name, arguments, caller)
         finally:
             self._service.record(live)
         images: list[wire.ImageInfo] = [
@@ -174,6 +181,8 @@ class Operator:
             "notes": reward.notes,
             "ledger": _ledger(known),
         }
+        if reward.answer is not None:
+            verdict["answer"] = reward.answer
         if known.judge_usage:
             verdict["judge_usage"] = known.judge_usage
         return verdict
@@ -199,14 +208,20 @@ class Operator:
             GroupRollout(
                 m["repeat"],
                 Transcript(m["items"], m.get("stop", "completed")),
-                Reward(m.get("reward", cls.floor), m.get("components", {}), m.get("notes", "")),
+                Reward(m.get("reward", cls.floor), m.get("components", {}), m.get("notes", ""), m.get("answer")),
                 m.get("ledger", []),
             )
             for m in rollouts
         ]
         verdict = await verify_group(cls, self._task("verify_group", task_id, task), members)
         scored: list[wire.Scored] = [
-            {"reward": r.score, "components": r.components, "notes": r.notes} for r in verdict.rewards
+            {
+                "reward": r.score,
+                "components": r.components,
+                "notes": r.notes,
+                **({} if r.answer is None else {"answer": r.answer}),  # type: ignore[typeddict-item]
+            }
+            for r in verdict.rewards
         ]
         return {"rewards": scored, **({"judge_usage": verdict.judge_usage} if verdict.judge_usage else {})}  # type: ignore[typeddict-item]
 

@@ -27,6 +27,8 @@ from gym_mcp.types import Item, JSONObject
 EXTENSION: Final = "io.gym-mcp/environment"
 ENDED: Final = "io.gym-mcp/ended"
 """`_meta` key of a tool result after which the episode takes no more calls."""
+CALLER: Final = "io.gym-mcp/caller"
+"""`_meta` key of an agent's tool call: its own name for the part of it that calls. Only the ledger has it."""
 STRUCTURED_ONLY: Final = "io.gym-mcp/structured-only"
 """`_meta` key of an operator request: leave out the text form of the structured result."""
 VERSION: Final = "1"
@@ -122,15 +124,18 @@ class Entry(TypedDict):
     end: float
     images: NotRequired[list[str]]
     detail: NotRequired[str]
+    caller: NotRequired[str]
 
 
 class Verified(TypedDict):
-    """The verdict, the ledger that it rests on, and what a judge model used for it, if one was asked."""
+    """The verdict, the ledger that it rests on, the answer that was read if the verifier looks for one, and what a
+    judge model used for it, if one was asked."""
 
     reward: float
     components: dict[str, float]
     notes: str
     ledger: list[Entry]
+    answer: NotRequired[str]
     judge_usage: NotRequired[JSONObject]
 
 
@@ -143,6 +148,7 @@ class Member(TypedDict):
     reward: NotRequired[float]
     components: NotRequired[dict[str, float]]
     notes: NotRequired[str]
+    answer: NotRequired[str]
     ledger: NotRequired[list[JSONObject]]
 
 
@@ -152,6 +158,7 @@ class Scored(TypedDict):
     reward: float
     components: dict[str, float]
     notes: str
+    answer: NotRequired[str]
 
 
 class GroupVerified(TypedDict):

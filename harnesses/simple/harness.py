@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
-
-import orjson
 
 from gym_mcp.client import AgentSession
 from gym_mcp.errors import LimitReached
 from gym_mcp.harness import Limits
 from gym_mcp.models.base import Model, Request
+from gym_mcp.toolcalls import output_item, read_arguments
 from gym_mcp.types import Item, ToolResult, Transcript, text_of, user_message
 
 
@@ -50,32 +48,13 @@ async def _run_calls(session: AgentSession, calls: Sequence[Item]) -> tuple[list
     for call in calls:
         result = await _run_call(session, call)
         ended = ended or result.ended
-        outputs.append(
-            {"type": "function_call_output", "call_id": call.get("call_id", ""), "output": _content(result)}
-        )
+        outputs.append(output_item(call.get("call_id", ""), result))
     return outputs, ended
 
 
 async def _run_call(session: AgentSession, call: Item) -> ToolResult:
-    name, raw = call.get("name", ""), call.get("arguments") or "{}"
-    try:
-        arguments = orjson.loads(raw)
-    except orjson.JSONDecodeError as e:
-        return ToolResult(f"Invalid arguments for {name}: not valid JSON ({e}).", is_error=True)
-    if not isinstance(arguments, dict):
-        return ToolResult(f"Invalid arguments for {name}: a JSON object is expected.", is_error=True)
-    return await session.call(name, arguments)
-
-
-def _content(result: ToolResult) -> str | list[Item]:
-    """A result as the Responses API takes it: text, or parts when there are images."""
-    if not result.images:
-        return result.text
-    parts: list[Item] = [{"type": "input_text", "text": result.text}] if result.text else []
-    for image in result.images:
-        data = base64.b64encode(image.data).decode()
-        parts.append({"type": "input_image", "image_url": f"data:{image.media_type};base64,{data}"})
-    return parts
+    arguments = read_arguments(call)
+    return arguments if isinstance(arguments, ToolResult) else await session.call(call.get("name", ""), arguments)
 
 
 async def _next_user_turn(session: AgentSession, output: Sequence[Item]) -> tuple[list[Item], bool]:

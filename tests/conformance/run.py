@@ -6,9 +6,7 @@ Node 22, the suite and the Inspector are installed with npm into `$XDG_CACHE_HOM
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +20,7 @@ import yaml
 from gym_mcp.http import HTTPClient
 from gym_mcp.server.keys import read_key
 from gym_mcp.types import Task, user_message
+from tests import npm
 from tests.servers import child
 
 HERE: Final = Path(__file__).parent
@@ -29,12 +28,7 @@ REVISIONS: Final = ("2025-11-25", "2026-07-28")
 NODE: Final = "node@22"
 # The Inspector after Node: its newer versions are only chosen where Node 22 runs npm.
 PACKAGES: Final = (NODE, "@modelcontextprotocol/conformance@0.2.0-alpha.12", "@modelcontextprotocol/inspector@2")
-_INSTALL_SECONDS: Final = 300
 _RUN_SECONDS: Final = 240
-
-
-class Unavailable(Exception):
-    """The tools cannot be had here; says why."""
 
 
 @dataclass(frozen=True)
@@ -46,34 +40,18 @@ class Ran:
 
 
 def cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "gym-mcp" / "conformance"
-
-
-def environ() -> dict[str, str]:
-    return {**os.environ, "PATH": f"{cache() / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}"}
+    return npm.cache("conformance")
 
 
 def install() -> None:
-    """Install the tools unless they are there."""
-    marker = cache() / "installed.json"
-    if marker.exists() and json.loads(marker.read_text()) == list(PACKAGES):
-        return
-    if shutil.which("npm") is None:
-        raise Unavailable("npm is not installed")
-    cache().mkdir(parents=True, exist_ok=True)
-    for package in PACKAGES:
-        command = ["npm", "install", "--no-fund", "--no-audit", "--prefix", str(cache()), package]
-        done = run(command, _INSTALL_SECONDS)
-        if done.code != 0:
-            raise Unavailable(f"npm install {package}: {done.output[-300:]}")
-    marker.write_text(json.dumps(PACKAGES))
+    """Install the tools unless they are there; `npm.Unavailable` says why not."""
+    npm.install(cache(), PACKAGES)
 
 
 def run(command: Sequence[str], seconds: float = _RUN_SECONDS) -> Ran:
     done = subprocess.run(
         command,
-        env=environ(),
+        env={**os.environ, "PATH": npm.search_path(cache())},
         timeout=seconds,
         text=True,
         stdin=subprocess.DEVNULL,

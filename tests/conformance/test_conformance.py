@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import npm
 from tests.conformance import run as tools
 from tests.servers import LADDER, child
 from tests.support import missing
@@ -19,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 def installed() -> None:
     try:
         tools.install()
-    except tools.Unavailable as e:
+    except npm.Unavailable as e:
         missing(str(e))
 
 

@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from gym_mcp import Environment, GroupRollout, Options, Reward, Task, Transcript
+from gym_mcp import Environment, GroupRollout, Reward, Task, Transcript
+from gym_mcp import Options as BaseOptions
 
 
 class Grouped(Environment):
@@ -14,7 +15,7 @@ class Grouped(Environment):
 
     call_timeout = 1.0
 
-    class Options(Options):
+    class Options(BaseOptions):
         broken: str = ""
         """A file; as long as it exists, no group can be scored."""
 

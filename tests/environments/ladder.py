@@ -94,6 +94,14 @@ class Ladder(Environment):
         """Throw dice."""
         return self.rng.randrange(10**9)
 
+    @tool(read_only=True)
+    async def meet(self, parties: int) -> str:
+        """Come back once so many calls are in here at a time."""
+        if "_meeting" not in vars(self):
+            self._meeting = asyncio.Barrier(parties)
+        await self._meeting.wait()
+        return "met"
+
     @tool
     def submit(self) -> str:
         """End the episode."""

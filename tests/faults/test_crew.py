@@ -51,6 +51,11 @@ def kill_one(process: Process, rng: random.Random) -> bool:
     return False
 
 
+def reach(count: Callable[[], int], goal: int, process: Process) -> None:
+    """Wait until the run has got so far, or has ended."""
+    until(lambda: count() >= goal or process.poll() is not None, "more rollouts")
+
+
 def gone(pids: list[int]) -> Callable[[], bool]:
     return lambda: not any(_runs(pid) for pid in pids)
 
@@ -93,7 +98,7 @@ def test_killed_workers_are_replaced_and_nothing_is_lost_or_doubled(tmp_path: Pa
         killed = 0
         for _ in range(15):
             grown = folder.lines() + rng.randrange(1, 120)
-            until(lambda grown=grown: process.poll() is not None or folder.lines() >= grown, "more rollouts")
+            reach(folder.lines, grown, process)
             time.sleep(rng.uniform(0.0, 0.1))
             killed += kill_one(process, rng)
         done = finish(process)
@@ -116,7 +121,7 @@ def test_a_killed_run_takes_its_workers_along_and_can_be_resumed_at_once(tmp_pat
             process = begin(*(again if started else (*flags, "-q")), "--workers", 1 + kill % 3)
             grown = folder.lines() + rng.randrange(1, 60)
             if kill % 4:
-                until(lambda grown=grown: folder.lines() >= grown, "more rollouts")
+                reach(folder.lines, grown, process)
             time.sleep(rng.uniform(0.0, 0.3))
             workers = children(process) if process.poll() is None else []
             process.kill()  # it alone: its workers must notice
@@ -233,7 +238,7 @@ def test_groups_survive_killed_workers_and_killed_runs(tmp_path: Path) -> None:
             process = begin(*flags, "-q", "--workers", 1 + turn % 3)
             for _ in range(2):
                 grown = ended() + rng.randrange(1, 60)
-                until(lambda grown=grown: ended() >= grown, "more rollouts")
+                reach(ended, grown, process)
                 time.sleep(rng.uniform(0.0, 0.1))
                 kill_one(process, rng)
             kill_group(process)

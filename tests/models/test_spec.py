@@ -96,7 +96,7 @@ def test_settings_of_embedded_models() -> None:
 BAD: list[tuple[str, str]] = [
     ("gpt-5", "no provider `gpt-5`; a model is one of openai/NAME"),
     ("opnai/gpt-5", "did you mean `openai`"),
-    ("llama/3", "known: openai, openai-chat, builtin, replay"),
+    ("llama/3", "known: openai, openai-chat, anthropic, builtin, replay"),
     ("", "no provider"),
     ("openai/", "a name is missing"),
     ("openai/?temperature=1", "a name is missing"),

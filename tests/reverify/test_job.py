@@ -224,6 +224,20 @@ def test_mended_answers_count(tmp_path: Path) -> None:
     bench(tmp_path, body)
 
 
+def test_a_torn_run_is_read_and_left_as_it_is(tmp_path: Path) -> None:
+    async def body(b: Workbench) -> None:
+        await b.start()
+        with b.rollouts.open("ab") as file:
+            file.write(b'{"task_id": "t0", "tas')
+        before = b.rollouts.read_bytes()
+        report = await reverified(b, everything=True)
+        assert report["rollouts"] == {"same": 6} and b.rollouts.read_bytes() == before
+        await reverified(b, everything=True, in_place=True)
+        assert len(read_lines(b.rollouts)) == 6
+
+    bench(tmp_path, body)
+
+
 def test_only_one_at_a_time(tmp_path: Path) -> None:
     async def body(b: Workbench) -> None:
         await b.start()

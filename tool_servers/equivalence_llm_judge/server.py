@@ -15,6 +15,7 @@ from verifiers.extract import by_patterns
 from verifiers.judge import Prompt, Verdict, checked_prompt, equality
 from verifiers.judging import pointwise
 from verifiers.normalise import folded
+from verifiers.patterns import TooSlow
 from verifiers.rows import Template
 from verifiers.votes import Votes
 
@@ -105,12 +106,15 @@ class EquivalenceLlmJudge(Environment[Row]):
         return asked[-1] if asked else ""
 
     def _extract(self, reply: str) -> str | None:
-        """What the row's pattern finds last; None without a pattern or a match, or if the reference is long."""
+        """What the row's pattern finds last; None without one, or a match in time, or if the reference is long."""
         row = self.task.data
         if row.template_metadata is None or len(row.expected_answer) > self.options.max_gold_chars:
             return None
         patterns = row.template_metadata.output_regex
-        return by_patterns(reply, patterns, "last", flags=re.DOTALL | re.MULTILINE)
+        try:
+            return by_patterns(reply, patterns, "last", flags=re.DOTALL | re.MULTILINE)
+        except TooSlow:
+            return None
 
     def _same(self, answer: str, gold: str) -> bool:
         """Whether the answer or its last box is the reference text, case, white space and wrappers aside."""
