@@ -87,6 +87,16 @@ async def run_rollout(
     return row
 
 
+def failed_row(
+    arm: Arm, task: Task[Any], task_index: int, repeat: int, error: RolloutError, attempts: int
+) -> JSONObject:
+    """The terminal row of a rollout that left nothing behind but its failure."""
+    seed = episode_seed(arm.run_seed, task.id, repeat)
+    row = terminal_row(arm, task, task_index, repeat, seed, Attempt(Transcript(), error=error))
+    timing = {"started": time.time(), "seconds": 0.0, "model_seconds": 0.0, "tool_seconds": 0.0}
+    return {**row, "attempts": attempts, "timing": timing}
+
+
 def _worth_another(error: RolloutError) -> bool:
     """A model's failure is not: its client has made its retries already, and they would multiply."""
     return error.retryable and error.kind != "model"
