@@ -25,7 +25,7 @@ from tests.connect.test_plane import said
 from tests.server.raw import MODERN, ask, eventually
 from tests.support import run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # each starts many processes
 
 
 @pytest.fixture
