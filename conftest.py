@@ -16,3 +16,4 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("project")
+os.environ.setdefault("GYM_MCP_JUDGE_CACHE", "off")  # what a judge said in one test must not be found by another

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from gym_mcp.environment import Environment, Options
     from gym_mcp.errors import JudgeError, ToolError, VerifierError
     from gym_mcp.tools import Tool, tool
-    from gym_mcp.types import Call, Image, Reward, Task, Transcript
+    from gym_mcp.types import Call, GroupRollout, Image, Reward, Task, Transcript
 
 __version__ = "0.1.0"
 
@@ -22,6 +22,7 @@ _WHERE = {
     "Tool": "tools",
     "tool": "tools",
     "Call": "types",
+    "GroupRollout": "types",
     "Image": "types",
     "Reward": "types",
     "Task": "types",
@@ -31,6 +32,7 @@ _WHERE = {
 __all__ = [
     "Call",
     "Environment",
+    "GroupRollout",
     "Image",
     "JudgeError",
     "Options",

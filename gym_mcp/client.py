@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gym_mcp.solution import Step
-from gym_mcp.types import Item, JSONObject, Reward, Task, ToolResult, ToolSpec, Transcript
+from gym_mcp.types import GroupRollout, Item, JSONObject, Reward, Task, ToolResult, ToolSpec, Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Description:
     tools: list[JSONObject] = field(default_factory=list)
     identity: Mapping[str, str] = field(default_factory=dict)
     """Content hashes: `environment`, `verifier`, `options`."""
+    groups: bool = False
+    """Whether a task's rollouts are scored together (`verify_group`) once all have ended."""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,14 @@ class Verdict:
     ledger: list[JSONObject]
     judge_usage: JSONObject | None = None
     """Tokens that the verifier's judge spent; None when none was asked."""
+
+
+@dataclass(slots=True)
+class GroupVerdict:
+    """The outcome of `verify_group`: a reward for each rollout, in their order, and what its judge used."""
+
+    rewards: list[Reward]
+    judge_usage: JSONObject | None = None
 
 
 class AgentSession(ABC):
@@ -59,8 +69,11 @@ class AgentSession(ABC):
     async def list_tools(self) -> Sequence[ToolSpec]: ...
 
     @abstractmethod
-    async def call(self, name: str, arguments: JSONObject) -> ToolResult:
-        """Call a tool. Errors that the model should read come back as results with `is_error`."""
+    async def call(self, name: str, arguments: JSONObject, caller: str = "") -> ToolResult:
+        """Call a tool. Errors that the model should read come back as results with `is_error`.
+
+        `caller` is the harness's name for the part of it that calls (a branch, a sub-agent), for the ledger.
+        """
 
     @abstractmethod
     async def reply(self, message: str) -> str | None:
@@ -103,6 +116,10 @@ class EnvironmentClient(ABC):
     @abstractmethod
     async def open_episode(self, task: Task[Any], *, seed: int, key: str | None = None) -> EpisodeClient:
         """Open an episode of `task`. Idempotent by `key`."""
+
+    @abstractmethod
+    async def verify_group(self, task: Task[Any], rollouts: Sequence[GroupRollout]) -> GroupVerdict:
+        """Score the rollouts of one task together, where the description says `groups`. Nothing is kept of it."""
 
     async def aclose(self) -> None:
         """Free connections and processes."""

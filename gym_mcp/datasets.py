@@ -7,16 +7,18 @@ sampling, and the verifier's fields stand at top level or in `verifier_metadata`
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 from pydantic import ValidationError
 
-from gym_mcp.environment import Environment
+from gym_mcp.environment import Environment, bundled_tasks
 from gym_mcp.errors import UsageError
 from gym_mcp.tools import explain
 from gym_mcp.types import Item, JSONObject, Task, user_message
@@ -45,10 +47,21 @@ class Rows:
                 try:
                     row = orjson.loads(line)
                 except orjson.JSONDecodeError as e:
-                    raise UsageError(f"{where}: not JSON: {e}") from None
+                    row = _python_json(line)
+                    if row is None:
+                        raise UsageError(f"{where}: not JSON: {e}") from None
                 if not isinstance(row, dict):
                     raise UsageError(f"{where}: a row is a JSON object, not {type(row).__name__}")
                 yield where, row
+
+
+def _python_json(line: bytes) -> Any:
+    """What Python's `json` writes and JSON has not: NaN, and half emoji, which become U+FFFD. None for others."""
+    try:
+        text = json.dumps(json.loads(line), ensure_ascii=False)
+        return json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_rows(path: Path) -> Iterator[JSONObject]:
@@ -57,26 +70,43 @@ def read_rows(path: Path) -> Iterator[JSONObject]:
         yield row
 
 
-def load_tasks(cls: type[Environment[Any]], source: Path | None = None) -> Iterator[Task[Any]]:
+def load_tasks(
+    cls: type[Environment[Any]], source: Path | None = None, *, repeats: bool = False
+) -> Iterator[Task[Any]]:
     """The tasks of a file, or the environment's own; each validated, ids unique.
 
-    Raises `UsageError` with file, line and field for a row that does not fit.
+    `repeats`: a row that states the id, prompt and data of an earlier one is passed over, as in NeMo Gym's
+    materialized inputs, which hold a row for each repeat. Raises `UsageError` with file, line and field for a row
+    that does not fit.
     """
     rows: Iterable[tuple[str, Any]]
+    if source is None and not cls.has("tasks"):
+        source = bundled_tasks(cls)
     if source is not None:
         rows = Rows(source)
     else:
         rows = ((f"{cls.name}.tasks()[{i}]", row) for i, row in enumerate(cls.tasks()))
     seen: set[int] = set()
+    contents: dict[str, int] = {}
     copies: Counter[int] = Counter()
     for where, row in rows:
         task = row if isinstance(row, Task) else parse_task(cls, row, where)
+        if repeats:
+            content = _content(task)
+            if contents.setdefault(task.id, content) == content and hash(task.id) in seen:
+                continue
         if hash(task.id) in seen:
             if not isinstance(row, Task) and explicit_id(row) is not None:
                 raise UsageError(f"{where}: task id `{task.id}` is used twice; ids must be unique")
             task = _numbered(task, seen, copies)
         seen.add(hash(task.id))
         yield task
+
+
+def _content(task: Task[Any]) -> int:
+    """A hash of prompt and data, NeMo Gym's own bookkeeping left out."""
+    data = {k: v for k, v in (task.raw or {}).items() if not k.startswith("_ng_")}
+    return hash(orjson.dumps([task.prompt, data], option=orjson.OPT_SORT_KEYS, default=str))
 
 
 def _numbered(task: Task[Any], seen: set[int], copies: Counter[int]) -> Task[Any]:
@@ -118,7 +148,7 @@ def parse_task(cls: type[Environment[Any]], row: JSONObject, where: str) -> Task
             prompt = _items(row.get("prompt"), "prompt")
             sampling = row.get("params") or {}
             tools = _tool_names(row.get("tools"), cls)
-            data = row["data"] if "data" in row else {k: v for k, v in row.items() if k not in _OWN_FIELDS}
+            data = _own_data(row)
             data = _with_tools(data, row.get("tools"), cls)
         if not isinstance(sampling, dict):
             raise _Unfit("params: an object is expected")
@@ -129,7 +159,7 @@ def parse_task(cls: type[Environment[Any]], row: JSONObject, where: str) -> Task
     except _Unfit as e:
         raise UsageError(f"{where}: {e}") from None
     except ValidationError as e:
-        raise UsageError(f"{where}: {explain(e)}") from None
+        raise UsageError(f"{where}: {explain(e, cls.row_type)}") from None
 
 
 class _Unfit(ValueError):
@@ -171,6 +201,21 @@ def _flat_data(row: JSONObject) -> JSONObject:
     if not isinstance(nested, dict):
         raise _Unfit("verifier_metadata: an object is expected")
     return {**nested, **top}
+
+
+def _own_data(row: JSONObject) -> Any:
+    """The data of a row in our own form: `data`, and the fields that have no other meaning."""
+    rest = {k: v for k, v in row.items() if k not in _OWN_FIELDS}
+    for name in rest:
+        meant = get_close_matches(name, _OWN_FIELDS - row.keys(), n=1, cutoff=0.8)
+        if meant and "data" in row:
+            raise _Unfit(
+                f"no field `{name}`; did you mean `{meant[0]}`? (what the environment needs goes into `data`)"
+            )
+    data = row.get("data", {})
+    if not isinstance(data, dict):
+        return data
+    return {**{k: v for k, v in rest.items() if "data" not in row or k not in ID_FIELDS}, **data}
 
 
 def _with_tools(data: Any, tools: Any, cls: type[Environment[Any]]) -> Any:

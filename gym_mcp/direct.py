@@ -7,14 +7,15 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
-from gym_mcp.client import AgentSession, Description, EnvironmentClient, EpisodeClient, Verdict
+from gym_mcp.client import AgentSession, Description, EnvironmentClient, EpisodeClient, GroupVerdict, Verdict
 from gym_mcp.datasets import as_row, load_tasks
 from gym_mcp.environment import Environment
 from gym_mcp.episode import Episode
 from gym_mcp.identity import environment_identity
 from gym_mcp.solution import Step
 from gym_mcp.store import EpisodeStore
-from gym_mcp.types import JSONObject, Task, ToolResult, ToolSpec, Transcript
+from gym_mcp.types import GroupRollout, JSONObject, Task, ToolResult, ToolSpec, Transcript
+from gym_mcp.verdict import verify_group
 
 COLLECT_EVERY: Final = 30.0
 """Seconds between two looks for expired episodes."""
@@ -44,6 +45,7 @@ def describe(cls: type[Environment[Any]], *, num_tasks: int | None = None) -> De
         num_tasks=num_tasks,
         tools=tools,
         identity=environment_identity(cls),
+        groups=cls.has("verify_group"),
     )
 
 
@@ -65,8 +67,8 @@ class DirectSession(AgentSession):
             self._specs = [tool.spec for tool in self._episode.tools.values()]
         return self._specs
 
-    async def call(self, name: str, arguments: JSONObject) -> ToolResult:
-        return await self._episode.call(name, arguments)
+    async def call(self, name: str, arguments: JSONObject, caller: str = "") -> ToolResult:
+        return await self._episode.call(name, arguments, caller)
 
     async def reply(self, message: str) -> str | None:
         return await self._episode.reply(message)
@@ -121,6 +123,9 @@ class DirectClient(EnvironmentClient):
         if self._collector is None:
             self._collector = asyncio.get_running_loop().create_task(collect_forever(self.store))
         return DirectEpisode(self.store, await self.store.open(task, seed, key=key))
+
+    async def verify_group(self, task: Task[Any], rollouts: Sequence[GroupRollout]) -> GroupVerdict:
+        return await verify_group(self.environment_type, task, rollouts)
 
     async def aclose(self) -> None:
         if self._collector is not None:

@@ -8,17 +8,18 @@ import json
 import random
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from gym_mcp.errors import UsageError
 from gym_mcp.judge import Judge
 from gym_mcp.options import Options, read_options
 from gym_mcp.tools import Tool, tools_of
-from gym_mcp.types import Call, Image, JSONObject, Reward, Row, Task, Transcript
+from gym_mcp.types import Call, GroupRollout, Image, JSONObject, Reward, Row, Task, Transcript
 
 Step: TypeAlias = "Call | str | list[Call]"
 Solution: TypeAlias = "Step | Iterable[Step] | Iterator[Step] | AsyncIterator[Step]"
@@ -81,6 +82,14 @@ class Environment(Generic[Row]):
                     or isinstance(cls._gym_row, TypeVar)
                 )
                 cls.row_type = None if plain else cls._gym_row
+        low, high = cls.reward_range
+        if not low < high:
+            raise UsageError(f"{cls.__name__}: reward_range is (low, high), not ({low:g}, {high:g})")
+        for what, base in (("Options", "Options(Options)"), ("options", "Options(Options)")):
+            if what in cls.__dict__ and not _are_options(cls.__dict__[what]):
+                raise UsageError(
+                    f"{cls.__name__}: `{what}` is not of gym_mcp.Options: write `class {base}:` inside it"
+                )
         if "Options" in cls.__dict__:
             try:
                 cls.options = cls.Options()
@@ -100,7 +109,19 @@ class Environment(Generic[Row]):
 
     def verify(self, transcript: Transcript) -> Any:
         """Score the episode: a float or a `Reward` (or an awaitable of one)."""
-        raise NotImplementedError(f"{type(self).__name__}.verify")
+        if self.has("verify_group"):
+            return self.floor
+        raise NotImplementedError(f"{type(self).__name__} has no `verify(self, transcript)`: write it")
+
+    @classmethod
+    def verify_group(cls, task: Task[Row], rollouts: Sequence[GroupRollout]) -> Any:
+        """Score all rollouts of a task together: one float or `Reward` for each, in their order.
+
+        For scores that compare rollouts (a judge's preferences, the shortest of the right ones). Called once all
+        repeats of the task have ended, with those that `verify` scored; what it gives takes the place of their
+        rewards. The order of `rollouts` must not matter.
+        """
+        raise NotImplementedError(f"{cls.__name__}.verify_group")
 
     def solution(self) -> Solution:
         """A reference solution: steps returned as a list or yielded one by one.
@@ -228,6 +249,12 @@ class Environment(Generic[Row]):
             adapter = TypeAdapter(cls.row_type)
             cls._gym_row_adapter = adapter  # type: ignore[attr-defined]
         return adapter.validate_python(data)
+
+
+def _are_options(value: Any) -> bool:
+    if isinstance(value, type):
+        return issubclass(value, BaseModel)
+    return value is None or isinstance(value, BaseModel)
 
 
 def bundled_tasks(cls: type[Environment[Any]]) -> Path | None:

@@ -19,23 +19,28 @@ from gym_mcp.errors import (
     RolloutError,
     ToolError,
     UsageError,
-    VerifierError,
+    one_line,
 )
-from gym_mcp.judge import Hearing, hearing
+from gym_mcp.judge import Hearing
 from gym_mcp.ledger import LedgerEntry, Outcome, entry
 from gym_mcp.reward import check_reward
 from gym_mcp.solution import SolutionSteps, Step
 from gym_mcp.tools import InvalidArguments, Tool, render, storable
+from gym_mcp.turns import Turns
 from gym_mcp.types import Image, JSONObject, Reward, Task, ToolResult, Transcript
+from gym_mcp.verdict import hear
 
 FINISHED: Final = "This episode has ended and takes no more calls."
+MAX_CALLER: Final = 200
+"""Characters of a caller's name that the ledger keeps."""
 _CLOSE_TIMEOUT: Final = 10.0
-_JUDGED_TIMEOUT: Final = 900.0
-"""Seconds for a `verify` that asks a judge: an endpoint's retries take their time."""
 
 
 class Episode:
-    """One live episode. All calls are serialised; nothing gets in after `verify` or `close`."""
+    """One live episode. Calls are serialised, but for those of tools that only read, which may overlap each other.
+
+    Nothing gets in after `verify` or `close`.
+    """
 
     environment: Environment[Any]
     """The author's instance, from `open` on; emptied by `close`."""
@@ -59,7 +64,7 @@ class Episode:
         self._cls = cls
         self._start = time.monotonic()
         self.expires = self._start + ttl
-        self._lock = asyncio.Lock()
+        self._lock = Turns()
         self._run = Runner(cls)
         self._solution: SolutionSteps | None = None
         self._unscored: RolloutError | None = None
@@ -117,40 +122,56 @@ class Episode:
             failure = e
         except Exception as e:
             failure = EnvironmentFailure(
-                f"{self._cls.name}.{what} raised {_one_line(e)}", retryable=True, detail=traceback.format_exc()
+                f"{self._cls.name}.{what} raised {one_line(e)}", retryable=True, detail=traceback.format_exc()
             )
         self.broken = failure
         raise failure
 
     # -- agent plane -----------------------------------------------------------------------------------------
 
-    async def call(self, name: str, arguments: JSONObject) -> ToolResult:
-        """Run one tool call and enter it into the ledger. Never raises on what an agent sends."""
-        async with self._lock:
-            now = time.monotonic()
-            if self.ended or self.expires < now:
-                return ToolResult(FINISHED, is_error=True, ended=True)
-            if len(self.ledger) >= self._cls.max_calls:
-                return ToolResult(f"The limit of {self._cls.max_calls} tool calls is reached.", is_error=True)
-            name, kept = storable(name), storable(arguments)
-            try:
-                if arguments and not kept:
-                    outcome = Outcome.failed("arguments", f"Invalid arguments for {name}: nested too deeply")
-                else:
-                    outcome = await self._execute(name, kept)
-            except asyncio.CancelledError:  # half of it may have happened: the ledger must say so
-                self._record(name, kept, Outcome.failed("cancelled", ""), now)
-                raise
-            outcome.result.text = storable(outcome.result.text)
-            outcome.result.ended = outcome.result.ended or self.environment.done
-            self._record(name, kept, outcome, now)
-            return outcome.result
+    async def call(self, name: str, arguments: JSONObject, caller: str = "") -> ToolResult:
+        """Run one tool call and enter it into the ledger. Never raises on what an agent sends.
 
-    def _record(self, name: str, arguments: JSONObject, outcome: Outcome, started: float) -> None:
+        `caller` is the client's name for the part of it that calls (a branch, a sub-agent); the ledger keeps it.
+        """
+        tool = self.tools.get(name)
+        if tool is not None and tool.spec.read_only:
+            await self._lock.enter_shared()
+            try:
+                return await self._call(name, arguments, caller)
+            finally:
+                self._lock.leave_shared()
+        async with self._lock:
+            return await self._call(name, arguments, caller)
+
+    async def _call(self, name: str, arguments: JSONObject, caller: str) -> ToolResult:
+        now = time.monotonic()
+        if self.ended or self.expires < now:
+            return ToolResult(FINISHED, is_error=True, ended=True)
+        if len(self.ledger) + max(0, self._lock.readers - 1) >= self._cls.max_calls:
+            return ToolResult(f"The limit of {self._cls.max_calls} tool calls is reached.", is_error=True)
+        name, kept = storable(name), storable(arguments)
+        try:
+            if arguments and not kept:
+                outcome = Outcome.failed("arguments", f"Invalid arguments for {name}: nested too deeply")
+            else:
+                outcome = await self._execute(name, kept)
+        except asyncio.CancelledError:  # half of it may have happened: the ledger must say so
+            self._record(name, kept, Outcome.failed("cancelled", ""), now, caller)
+            raise
+        outcome.result.text = storable(outcome.result.text)
+        outcome.result.ended = outcome.result.ended or self.environment.done
+        self._record(name, kept, outcome, now, caller)
+        return outcome.result
+
+    def _record(self, name: str, arguments: JSONObject, outcome: Outcome, started: float, caller: str) -> None:
         now = time.monotonic()
         self.expires = now + self.ttl
         start, end = started - self._start, now - self._start
-        self.ledger.append(entry(len(self.ledger), name, arguments, outcome, start, end))
+        made = entry(len(self.ledger), name, arguments, outcome, start, end)
+        if caller:
+            made.caller = storable(caller)[:MAX_CALLER]
+        self.ledger.append(made)
 
     async def _execute(self, name: str, arguments: JSONObject) -> Outcome:
         tool = self.tools.get(name)
@@ -171,7 +192,7 @@ class Episode:
         except Exception as e:
             # Its text may hold the answer: the agent learns only that it happened.
             detail = traceback.format_exc()
-            self.broken = EnvironmentFailure(f"tool `{name}` raised {_one_line(e)}", retryable=True, detail=detail)
+            self.broken = EnvironmentFailure(f"tool `{name}` raised {one_line(e)}", retryable=True, detail=detail)
             return Outcome.failed("exception", "The tool failed.", ended=True, detail=detail)
         if len(result.text) > self._cls.max_result_chars:
             text = f"The result is too large: {len(result.text)} characters, {self._cls.max_result_chars} allowed."
@@ -231,22 +252,11 @@ class Episode:
             return self.reward
 
     async def _verify(self, transcript: Transcript) -> Any:
-        name, judged = self._cls.name, self._cls.judge.spec is not None
-        limit = max(self._cls.call_timeout, _JUDGED_TIMEOUT if judged else 0.0)
-        current = Hearing(self.task.id)
-        token = hearing.set(current)
+        about = Hearing(self.task.id)
         try:
-            return await self._run(self.environment.verify, transcript, timeout=limit)
-        except (JudgeError, VerifierError):
-            raise
-        except TimeUp:
-            raise VerifierError(f"{name}.verify took longer than {limit:g} s") from None
-        except Exception as e:
-            raise VerifierError(f"{name}.verify raised {_one_line(e)}", detail=traceback.format_exc()) from None
+            return await hear(self._cls, self._run, about, self.environment.verify, transcript)
         finally:
-            hearing.reset(token)
-            if current.usage.calls:
-                self.judge_usage = current.usage.as_json()
+            self.judge_usage = about.judge_usage or self.judge_usage
 
     async def state(self) -> JSONObject:
         """What the author shows the operator of the state, as JSON. It may be read after `verify`."""
@@ -257,7 +267,7 @@ class Episode:
                 state: JSONObject = await self._run(self._state, timeout=self._cls.call_timeout)
                 return state
             except Exception as e:
-                raise EnvironmentFailure(f"{self._cls.name}.state raised {_one_line(e)}") from None
+                raise EnvironmentFailure(f"{self._cls.name}.state raised {one_line(e)}") from None
 
     def _state(self) -> Any:
         return to_jsonable_python(self.environment.state())
@@ -310,8 +320,3 @@ def _invoke(tool: Tool, environment: Any, arguments: JSONObject) -> Any:
     """Validation and rendering run author code too (validators, iterators): it belongs under the time limit."""
     value = tool.invoke(environment, tool.validate(arguments))
     return value if isinstance(value, Awaitable) else render(value)
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

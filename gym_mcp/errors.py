@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 FailureKind = Literal["model", "harness", "environment", "verifier", "judge", "timeout", "cancelled"]
+
+
+def one_line(error: BaseException) -> str:
+    """Type and message of an exception, on one line of bounded length."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
 class GymError(Exception):
@@ -103,3 +110,20 @@ class LimitReached(GymError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception, the members of a group, and what each was raised from."""
+    seen: set[int] = set()
+    queue: list[BaseException] = [error]
+    while queue:
+        found = queue.pop(0)
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        if isinstance(found, BaseExceptionGroup):
+            queue += found.exceptions
+        cause = found.__cause__ or found.__context__
+        if cause is not None:
+            queue.append(cause)

@@ -21,7 +21,7 @@ from gym_mcp.errors import EnvironmentFailure, EpisodeGone, UsageError
 from gym_mcp.http1 import Address, ConnectionLost, Pool
 from gym_mcp.remote import RemoteClient, structured, tool_specs
 from gym_mcp.server.keys import client_key
-from gym_mcp.server.wire import ENDED, STRUCTURED_ONLY
+from gym_mcp.server.wire import CALLER, ENDED, STRUCTURED_ONLY
 from gym_mcp.types import Image, JSONObject, ToolResult, ToolSpec
 
 PROTOCOL: Final = "2026-07-28"
@@ -87,12 +87,14 @@ class HTTPClient(RemoteClient):
                 return tool_specs(found)
             params = {"_meta": _META, "cursor": page["nextCursor"]}
 
-    async def call_agent_tool(self, opened: JSONObject, name: str, arguments: JSONObject) -> ToolResult:
+    async def call_agent_tool(
+        self, opened: JSONObject, name: str, arguments: JSONObject, caller: str
+    ) -> ToolResult:
         try:
             if opened["url"] is None:
-                asked = {"episode": opened["episode"], "name": name, "arguments": arguments}
-                return relayed(await self.operate("call_tool", asked))
-            params = {"name": name, "arguments": arguments, "_meta": _META}
+                return relayed(await self.operate("call_tool", relay(opened, name, arguments, caller)))
+            meta = {**_META, CALLER: caller} if caller else _META
+            params = {"name": name, "arguments": arguments, "_meta": meta}
             head = _head("tools/call", name)
             return tool_result(await self._post(opened["_address"], "tools/call", params, head))
         except EpisodeGone:
@@ -218,6 +220,12 @@ def tool_result(result: JSONObject) -> ToolResult:
     meta = result.get("_meta")
     ended = bool(meta and meta.get(ENDED))
     return ToolResult("\n".join(texts), result.get("isError") is True, tuple(images), ended)
+
+
+def relay(opened: JSONObject, name: str, arguments: JSONObject, caller: str) -> JSONObject:
+    """Arguments of the operator's `call_tool`."""
+    asked = {"episode": opened["episode"], "name": name, "arguments": arguments}
+    return {**asked, "caller": caller} if caller else asked
 
 
 def relayed(called: JSONObject) -> ToolResult:

@@ -53,6 +53,11 @@ def add_root(path: Path) -> None:
     _added.insert(0, path.resolve())
 
 
+def added_roots() -> list[Path]:
+    """The hubs of `--hub`, in order of precedence."""
+    return list(_added)
+
+
 def roots() -> list[Path]:
     """Hub roots in order of precedence: `--hub`, `GYM_MCP_HUB` (separated like PATH), the built-in one."""
     from_env = [Path(p).resolve() for p in os.environ.get("GYM_MCP_HUB", "").split(os.pathsep) if p]
@@ -183,7 +188,7 @@ def load_environment(spec: str, settings: Mapping[str, Any] | None = None) -> ty
     module = _load(path.resolve())
     found = _environment_class(module, path)
     if path.name == "server.py" and not found.named:
-        found.name = path.parent.name
+        found.name = path.resolve().parent.name
     if colon and path.name == "server.py":
         if not found.argument:
             raise UsageError(f"environment {name}: takes no argument after a colon (`{spec}`)")
@@ -220,8 +225,9 @@ def load_harness(spec: str, settings: Mapping[str, Any] | None = None) -> tuple[
     path = Path(head) if is_file else find("harness", head)
     if not path.is_file():
         raise UsageError(f"harness {spec}: no such file")
+    path = path.resolve()
     name = path.parent.name if path.name == "harness.py" else path.stem
-    module = _load(path.resolve())
+    module = _load(path)
     settings = dict(settings or {})
     if colon:
         if not getattr(module, "argument", ""):

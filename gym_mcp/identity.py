@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from gym_mcp.environment import Environment
-from gym_mcp.sources import code, environment_files, read_source, split_verify, verifier_files
+from gym_mcp.sources import code, environment_files, names_in, read_source, split_verify, verifier_files
 
 DIGITS: Final = 16
 
@@ -56,8 +56,10 @@ def environment_identity(cls: type[Environment[Any]]) -> dict[str, str]:
     sources, data = environment_files(cls, Environment)
     environment: list[bytes] = []
     verifier: list[bytes] = []
+    named = {file: names_in(read_source(file)) for file in sources} if len(sources) > 1 else {}
     for file in sources:
-        rest, verify = split_verify(read_source(file))
+        elsewhere = set[str]().union(*(names for other, names in named.items() if other != file))
+        rest, verify = split_verify(read_source(file), elsewhere)
         environment += [file.stem.encode(), rest]
         verifier.append(verify)
     for file in data:

@@ -30,6 +30,8 @@ class LedgerEntry:
     images: tuple[str, ...] = ()
     """SHA-256 of each image of the result."""
     detail: str = ""
+    caller: str = ""
+    """The client's own name for the part of it that called: a branch of a graph, a sub-agent."""
 
     def as_json(self) -> JSONObject:
         out: JSONObject = {
@@ -45,6 +47,8 @@ class LedgerEntry:
             out["images"] = list(self.images)
         if self.detail:
             out["detail"] = self.detail
+        if self.caller:
+            out["caller"] = self.caller
         return out
 
 

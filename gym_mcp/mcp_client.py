@@ -17,12 +17,12 @@ from mcp_types import CONNECTION_CLOSED
 from gym_mcp.environment import Environment
 from gym_mcp.episode import FINISHED
 from gym_mcp.errors import EnvironmentFailure, EpisodeGone
-from gym_mcp.http import PROTOCOL, relayed, tool_result
+from gym_mcp.http import PROTOCOL, relay, relayed, tool_result
 from gym_mcp.remote import RemoteClient, structured, tool_specs
 from gym_mcp.server.agent import agent_server
 from gym_mcp.server.operator import operator_server
 from gym_mcp.server.service import Service
-from gym_mcp.server.wire import STRUCTURED_ONLY
+from gym_mcp.server.wire import CALLER, STRUCTURED_ONLY
 from gym_mcp.store import EpisodeStore
 from gym_mcp.tools import storable
 from gym_mcp.types import JSONObject, ToolResult, ToolSpec
@@ -110,13 +110,16 @@ class MemoryClient(SDKClient):
             listed = await agent.list_tools()
         return tool_specs([t.model_dump(by_alias=True, mode="json") for t in listed.tools])
 
-    async def call_agent_tool(self, opened: JSONObject, name: str, arguments: JSONObject) -> ToolResult:
+    async def call_agent_tool(
+        self, opened: JSONObject, name: str, arguments: JSONObject, caller: str
+    ) -> ToolResult:
         try:
             self.service.store.get(opened["episode"])
         except EpisodeGone:  # what the HTTP gate says with a 404
             return ToolResult(FINISHED, is_error=True, ended=True)
         with self._plane(opened) as agent:
-            return tool_result(await _call(agent, storable(name), storable(arguments)))
+            meta = {CALLER: caller} if caller else None
+            return tool_result(await _call(agent, storable(name), storable(arguments), meta=meta))
 
     @contextlib.contextmanager
     def _plane(self, opened: JSONObject) -> Any:
@@ -150,10 +153,11 @@ class StdioClient(SDKClient):
         got = await self.operate("list_tools", {"episode": opened["episode"]})
         return tool_specs(got["tools"])
 
-    async def call_agent_tool(self, opened: JSONObject, name: str, arguments: JSONObject) -> ToolResult:
-        asked = {"episode": opened["episode"], "name": name, "arguments": arguments}
+    async def call_agent_tool(
+        self, opened: JSONObject, name: str, arguments: JSONObject, caller: str
+    ) -> ToolResult:
         try:
-            return relayed(await self.operate("call_tool", asked))
+            return relayed(await self.operate("call_tool", relay(opened, name, arguments, caller)))
         except EpisodeGone:
             return ToolResult(FINISHED, is_error=True, ended=True)
 

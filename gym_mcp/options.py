@@ -28,8 +28,9 @@ def read_options(owner: str, model: type[AnyOptions], settings: Mapping[str, Any
     """
     for key in settings:
         if key not in model.model_fields:
-            raise UsageError(f"{owner}: no option `{key}`{did_you_mean(key, model.model_fields)}")
+            hint = did_you_mean(key, model.model_fields) if model.model_fields else "; it has none"
+            raise UsageError(f"{owner}: no option `{key}`{hint}")
     try:
         return model.model_validate(dict(settings))
     except ValidationError as e:
-        raise UsageError(f"{owner}: option {explain(e)}") from None
+        raise UsageError(f"{owner}: option {explain(e, model)}") from None

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Sequence
 from math import inf
 from typing import Any, Final
 
-from gym_mcp.client import AgentSession, Description, EnvironmentClient, EpisodeClient, Verdict
+from gym_mcp.client import AgentSession, Description, EnvironmentClient, EpisodeClient, GroupVerdict, Verdict
 from gym_mcp.datasets import as_row
 from gym_mcp.server.wire import raise_failure
 from gym_mcp.solution import Step
-from gym_mcp.types import Call, JSONObject, Reward, Task, ToolResult, ToolSpec, Transcript
+from gym_mcp.types import Call, GroupRollout, JSONObject, Reward, Task, ToolResult, ToolSpec, Transcript
 
 PAGE: Final = 500
 _LISTS_KEPT: Final = 1_024
@@ -36,7 +36,9 @@ class RemoteClient(EnvironmentClient):
         """The tools of an episode, as its agent plane lists them."""
 
     @abstractmethod
-    async def call_agent_tool(self, opened: JSONObject, name: str, arguments: JSONObject) -> ToolResult:
+    async def call_agent_tool(
+        self, opened: JSONObject, name: str, arguments: JSONObject, caller: str
+    ) -> ToolResult:
         """One tool call of the agent. Never sent twice."""
 
     async def tools_of(self, opened: JSONObject) -> Sequence[ToolSpec]:
@@ -69,6 +71,7 @@ class RemoteClient(EnvironmentClient):
             num_tasks=got["num_tasks"],
             tools=got["tools"],
             identity=got["identity"],
+            groups=got.get("groups", False),
         )
 
     async def tasks(self) -> AsyncIterator[JSONObject]:
@@ -82,6 +85,25 @@ class RemoteClient(EnvironmentClient):
     async def open_episode(self, task: Task[Any], *, seed: int, key: str | None = None) -> EpisodeClient:
         arguments = {"task": as_row(task), "seed": seed, "key": key or secrets.token_hex(12)}
         return RemoteEpisode(self, await self.operate("open_episode", arguments, repeatable=True))
+
+    async def verify_group(self, task: Task[Any], rollouts: Sequence[GroupRollout]) -> GroupVerdict:
+        members = [
+            {
+                "repeat": r.repeat,
+                "items": r.transcript.items,
+                "stop": r.transcript.stop,
+                "reward": r.reward.score,
+                "components": r.reward.components,
+                "notes": r.reward.notes,
+                "ledger": list(r.ledger),
+                **({} if r.reward.answer is None else {"answer": r.reward.answer}),
+            }
+            for r in rollouts
+        ]
+        arguments = {"task": as_row(task), "rollouts": members}
+        got = await self.operate("verify_group", arguments, repeatable=True)
+        rewards = [Reward(r["reward"], r["components"], r["notes"], r.get("answer")) for r in got["rewards"]]
+        return GroupVerdict(rewards, got.get("judge_usage"))
 
 
 class RemoteSession(AgentSession):
@@ -100,8 +122,8 @@ class RemoteSession(AgentSession):
     async def list_tools(self) -> Sequence[ToolSpec]:
         return await self._client.tools_of(self._opened)
 
-    async def call(self, name: str, arguments: JSONObject) -> ToolResult:
-        return await self._client.call_agent_tool(self._opened, name, arguments)
+    async def call(self, name: str, arguments: JSONObject, caller: str = "") -> ToolResult:
+        return await self._client.call_agent_tool(self._opened, name, arguments, caller)
 
     async def reply(self, message: str) -> str | None:
         got = await self._client.operate("reply", {"episode": self._opened["episode"], "message": message})
@@ -129,7 +151,7 @@ class RemoteEpisode(EpisodeClient):
     async def verify(self, transcript: Transcript) -> Verdict:
         arguments = {"episode": self._handle, "items": transcript.items, "stop": transcript.stop}
         got = await self._client.operate("verify_episode", arguments, repeatable=True)
-        reward = Reward(got["reward"], got["components"], got["notes"])
+        reward = Reward(got["reward"], got["components"], got["notes"], got.get("answer"))
         return Verdict(reward, got["ledger"], got.get("judge_usage"))
 
     async def state(self) -> JSONObject:

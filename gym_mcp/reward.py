@@ -31,7 +31,8 @@ def check_reward(cls: type[Environment[Any]], value: Any) -> Reward:
         if number is None:
             raise VerifierError(f"{cls.name}.verify returned {value!r:.200} as component `{part}`")
         components[str(part)] = number
-    return Reward(score, components, str(reward.notes))
+    answer = None if reward.answer is None else str(reward.answer)
+    return Reward(score, components, str(reward.notes), answer)
 
 
 def _number(value: Any) -> float | None:

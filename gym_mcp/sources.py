@@ -10,12 +10,14 @@ import importlib.util
 import io
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 _LAYOUT: Final = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
 _BLOCKS: Final = {tokenize.INDENT: "\x02", tokenize.DEDENT: "\x03", tokenize.NEWLINE: "\x04"}
+_VERIFY: Final = frozenset({"verify", "verify_group"})
 _NOT_DATA: Final = {".py", ".pyc", ".md"}
 
 
@@ -41,6 +43,13 @@ def environment_files(cls: type, root: type) -> tuple[list[Path], list[Path]]:
             folders.add(file.parent)
         _follow(file, sources)
     return sorted(sources), sorted(f for folder in folders for f in _data_files(folder))
+
+
+def neighbours(file: Path) -> list[Path]:
+    """A Python file, and the files beside it that it imports, and theirs."""
+    found: set[Path] = set()
+    _follow(file, found)
+    return sorted(found)
 
 
 def _data_files(folder: Path) -> Iterator[Path]:
@@ -132,17 +141,60 @@ def _imports(text: str) -> Iterator[tuple[int, str]]:
             yield from ((node.level, f"{prefix}{alias.name}") for alias in node.names)
 
 
-def split_verify(text: str) -> tuple[bytes, bytes]:
-    """(code without its `verify` methods, code of those methods), comments and layout left out."""
+def split_verify(text: str, elsewhere: Collection[str] = ()) -> tuple[bytes, bytes]:
+    """(code without what only verification uses, code of that), comments and layout left out.
+
+    That is `verify`, `verify_group`, and the functions and methods of a name that begins with `_` which nothing
+    but these uses; `elsewhere` are names that the environment's other files use.
+    """
     lines = text.split("\n")
     verify: list[str] = []
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == "verify":
+    tree = ast.parse(text)
+    names = _of_verification(tree, elsewhere)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in names:
             first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
             block = slice(first - 1, node.end_lineno)
             verify.append("\n".join(["if 1:", *lines[block]]))
             lines[block] = [""] * len(lines[block])
     return code("\n".join(lines)), b"\x1e".join(map(code, verify))
+
+
+def _of_verification(tree: ast.Module, elsewhere: Collection[str]) -> frozenset[str]:
+    """Names of the functions that only verification uses."""
+    functions: dict[str, list[ast.AST]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            functions.setdefault(node.name, []).append(node)
+    private = {n for n in functions if n.startswith("_") and not n.startswith("__") and n not in elsewhere}
+    used = Counter(name for _, name in _uses([tree]))
+    found = set(_VERIFY)
+    while True:
+        more = set()
+        for name in private - found:
+            inside = dict(_uses(node for f in (*found, name) for node in functions.get(f, ())))
+            if 0 < used[name] == sum(n == name for n in inside.values()):
+                more.add(name)
+        if not more:
+            return frozenset(found)
+        found |= more
+
+
+def _uses(trees: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
+    """(place, name) of each name and attribute."""
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                yield id(node), node.id
+            elif isinstance(node, ast.Attribute):
+                yield id(node), node.attr
+
+
+def names_in(text: str) -> set[str]:
+    """All names, attributes and imported names of a module."""
+    tree = ast.parse(text)
+    imported = {alias.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for alias in n.names}
+    return {name for _, name in _uses([tree])} | imported
 
 
 def code(text: str) -> bytes:

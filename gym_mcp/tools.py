@@ -17,6 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_jsonable_python
 
 from gym_mcp.errors import ToolError, UsageError
+from gym_mcp.suggest import did_you_mean
 from gym_mcp.types import Image, JSONObject, ToolResult, ToolSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -192,12 +193,22 @@ def _json_bytes(arguments: Mapping[str, Any]) -> bytes:
         return json.dumps(arguments).encode()
 
 
-def explain(error: ValidationError) -> str:
-    """A pydantic error as one line: `field: what is wrong; field: ...`."""
+def explain(error: ValidationError, model: Any = None) -> str:
+    """A pydantic error as one line: `field: what is wrong; field: ...`. `model` knows what may have been meant."""
     return "; ".join(
-        f"{'.'.join(str(p) for p in e['loc']) or 'value'}: {e['msg']}"
+        f"{'.'.join(str(p) for p in e['loc']) or 'value'}: {_said(e['type'], e['msg'], e['loc'], model)}"
         for e in error.errors(include_url=False, include_context=False, include_input=False)
     )
+
+
+def _said(kind: str, message: str, loc: tuple[int | str, ...], model: Any) -> str:
+    if kind != "extra_forbidden":
+        return message
+    for part in loc[:-1]:
+        found = getattr(model, "model_fields", {}).get(part)
+        model = found.annotation if found is not None else None
+    known = getattr(model, "model_fields", {})
+    return f"no such field{did_you_mean(str(loc[-1]), known)}" if known else message
 
 
 def _description(doc: Docstring) -> str:

@@ -97,11 +97,16 @@ class Call:
 
 @dataclass(slots=True)
 class Reward:
-    """A score inside the environment's declared range, its named parts, and a note on why."""
+    """A score inside the environment's declared range, its named parts, and a note on why.
+
+    `answer`: what the verifier read as the answer, for majority votes; empty when it found none, None when it
+    looks for none.
+    """
 
     score: float
     components: dict[str, float] = field(default_factory=dict)
     notes: str = ""
+    answer: str | None = None
 
 
 def text_of(item: Mapping[str, Any]) -> str:
@@ -168,3 +173,13 @@ class Transcript:
     def calls(self) -> list[Item]:
         """The function calls that the model asked for. The ledger says which of them happened."""
         return [item for item in self.items if item.get("type") == "function_call"]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRollout:
+    """One rollout of a task's group, as `verify_group` sees it: `reward` is what `verify` gave it alone."""
+
+    repeat: int
+    transcript: Transcript
+    reward: Reward
+    ledger: Sequence[JSONObject] = ()

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from gym_mcp.client import EnvironmentClient, EpisodeClient, Verdict
+from gym_mcp.coordinator.score import TaskIndex, recorded, score_all
 from gym_mcp.datasets import load_tasks
 from gym_mcp.direct import DirectClient
 from gym_mcp.environment import Environment
@@ -109,3 +110,10 @@ async def check_environment(cls: type[Environment[Any]], tasks: Iterable[Task[An
 
 def _outline(ledger: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     return [(e["name"], e["arguments"], e["result"], e["error"]) for e in ledger]
+
+
+async def scored_again(cls: type[Environment[Any]], rollouts: Path, tasks: Path) -> list[JSONObject]:
+    """What `eval score` says of recorded rollouts, a line each."""
+    rows = recorded(cls, rollouts, TaskIndex.of(load_tasks(cls, tasks)))
+    async with DirectClient(cls) as client:
+        return [line async for line in score_all(client, rows)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import orjson
 import pytest
 from pydantic import BaseModel
 
-from gym_mcp import Environment, Task, tool
+from gym_mcp import Environment, Task, hub, tool
 from gym_mcp.coordinator.config import make_config
 from gym_mcp.coordinator.run import start
 from gym_mcp.datasets import as_row, load_tasks, parse_task
@@ -259,3 +260,37 @@ def test_published_rows_run_end_to_end(tmp_path: Path, name: str, variant: str) 
         assert null.metrics["scored"] == 2 * count and null.metrics["mean_reward"] < 0.5
 
     run(main)
+
+
+def test_a_misspelt_field_beside_data_is_told(tmp_path: Path) -> None:
+    said = refused(tmp_path, {"id": "a", "promt": "Go.", "data": {"x": 1}})
+    assert "rows.jsonl:1: no field `promt`; did you mean `prompt`?" in said
+    (task,) = load(tmp_path, {"id": "a", "prompt": "Go.", "level": 3, "task_id": "b", "data": {"x": 1}})
+    assert task.data == {"level": 3, "x": 1}
+
+
+def test_bundled_rows_are_told_by_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text(
+        "from pydantic import BaseModel, ConfigDict\n"
+        "from gym_mcp import Environment\n\n"
+        "class Row(BaseModel):\n    model_config = ConfigDict(extra='forbid')\n    loans: int\n\n"
+        "class Desk(Environment[Row]):\n    'Lend.'\n"
+    )
+    (tmp_path / "tasks.jsonl").write_text('{"id": "a", "loans": 1}\n{"id": "b", "laons": 1}\n')
+    cls = hub.load_environment(str(tmp_path / "server.py"))
+    with pytest.raises(
+        UsageError, match=r"tasks\.jsonl:2: loans: Field required; laons: no such field; did you mean"
+    ):
+        list(load_tasks(cls))
+
+
+def test_rows_that_only_python_takes_for_json(tmp_path: Path) -> None:
+    """A model's reply may end in the middle of an emoji; `json.dumps` writes that, and NaN."""
+    (task,) = load(tmp_path, b'{"id": "a\\ud83d", "prompt": "\\ud83d\\ude00 \\ude00", "data": {"x": NaN}}\n')
+    assert (task.id, task.prompt) == (
+        "a\ufffd",
+        [{"type": "message", "role": "user", "content": "\U0001f600 \ufffd"}],
+    )
+    assert task.raw is not None and math.isnan(task.raw["x"])
+    assert "rows.jsonl:1: not JSON" in refused(tmp_path, b'{"id": nan}\n')
+    assert "rows.jsonl:1: not JSON" in refused(tmp_path, b"[" * 100_000 + b"\n")

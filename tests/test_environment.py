@@ -20,8 +20,8 @@ from gym_mcp.errors import UsageError
 from gym_mcp.types import JSONObject
 
 
-def subclass(name: str, *bases: type) -> type[Environment[Any]]:
-    return type(name, bases or (Environment,), {})
+def subclass(name: str, *bases: type, **body: Any) -> type[Environment[Any]]:
+    return type(name, bases or (Environment,), body)
 
 
 # -- names ----------------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_has_tells_methods_and_classmethods_apart_from_the_defaults() -> None:
 
 
 def test_what_is_not_written_says_so() -> None:
-    with pytest.raises(NotImplementedError, match=r"Tuned\.verify"):
+    with pytest.raises(NotImplementedError, match=r"Tuned has no `verify"):
         Tuned().verify(Transcript())
     with pytest.raises(NotImplementedError, match=r"Tuned\.solution"):
         Tuned().solution()
@@ -418,3 +418,15 @@ def test_instances_share_nothing() -> None:
     one, other = opened(), opened()
     one.items.append(9)
     assert other.items == [1, [2]] and copy.copy(one).items is one.items
+
+
+def test_mistakes_of_the_class_are_told_when_it_is_made() -> None:
+    class Plain:
+        n: int = 1
+
+    with pytest.raises(UsageError, match=r"^Sub: `Options` is not of gym_mcp\.Options: write `class Options"):
+        subclass("Sub", Environment, Options=Plain)
+    with pytest.raises(UsageError, match=r"^Sub: `options` is not of gym_mcp\.Options"):
+        subclass("Sub", Environment, options={"n": 1})
+    with pytest.raises(UsageError, match=r"^Sub: reward_range is \(low, high\), not \(1, 0\)"):
+        subclass("Sub", Environment, reward_range=(1, 0))

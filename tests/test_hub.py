@@ -349,3 +349,14 @@ def test_harnesses_take_options_and_an_argument(tmp_path: Path) -> None:
     single = write(tmp_path / "quick.py", "async def run(session, model, limits): ...\n")
     with pytest.raises(UsageError, match="harness quick: takes no argument after a colon"):
         hub.load_harness(f"{single}:x")
+
+
+def test_a_file_named_from_its_own_folder_has_the_folders_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = server(tmp_path, "desk")
+    monkeypatch.chdir(path.parent)
+    assert hub.load_environment("server.py").name == "desk"
+    harness = write(tmp_path / "harnesses/loop/harness.py", "async def run(session, model, limits): ...\n")
+    monkeypatch.chdir(harness.parent)
+    assert hub.load_harness("harness.py")[0] == "loop"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gym_mcp import hub
 from gym_mcp.identity import digest, environment_identity, json_digest, path_digest
-from gym_mcp.sources import code
+from gym_mcp.sources import code, names_in, split_verify
 
 BASE = '''
 from pathlib import Path
@@ -328,3 +328,62 @@ def test_other_code_is_other_code(one: str, other: str) -> None:
 
 def test_text_that_is_no_python_is_taken_as_it_is() -> None:
     assert code("def f(:\n  '''") == b"def f(:\n  '''"
+
+
+HELPED = """
+class Env:
+    def open(self):
+        return self._shared() + _opened()
+
+    def verify(self, transcript):
+        return self._points() + _loose() + self._shared()
+
+    def _points(self):
+        return self._half() * (self._points() if 0 else 1)
+
+    def _half(self):
+        return 0.5
+
+    def _shared(self):
+        return 1
+
+    def public(self):
+        return 2
+
+
+def _loose():
+    return 3
+
+
+def _opened():
+    return 4
+
+
+def _unused():
+    return 5
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "verifies"),
+    [
+        ("return 0.5", "return 0.6", True),
+        ("self._half() *", "self._half() +", True),
+        ("return 3", "return 30", True),
+        ("return 1", "return 10", False),
+        ("return 2", "return 20", False),
+        ("return 4", "return 40", False),
+        ("return 5", "return 50", False),
+    ],
+)
+def test_what_only_verify_uses_is_verification(old: str, new: str, verifies: bool) -> None:
+    rest, verify = split_verify(HELPED)
+    rest_2, verify_2 = split_verify(HELPED.replace(old, new))
+    assert (rest == rest_2, verify == verify_2) == (verifies, not verifies)
+
+
+def test_what_another_file_uses_too_is_not_verification_alone() -> None:
+    assert names_in("from server import _loose\nx = y.z") == {"_loose", "x", "y", "z"}
+    assert (
+        split_verify(HELPED, {"_loose"})[0] != split_verify(HELPED.replace("return 3", "return 30"), {"_loose"})[0]
+    )

@@ -13,7 +13,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HUB_FOLDERS = {"tool_servers", "harnesses", "benchmarks", "analysis_skills", "verifiers"}
-HEAVY = {"langgraph", "openai", "ray", "matplotlib", "pandas", "numpy"}
+HEAVY = {"langgraph", "langchain_core", "langsmith", "openai", "ray", "matplotlib", "pandas", "numpy"}
 SERVING = {"mcp", "aiohttp", "pydantic", "starlette", "uvicorn", "jsonschema"}
 
 # Written before anything else runs: an audit hook sees every socket, process and thread there will be.
@@ -54,7 +54,10 @@ LIGHT = {
     "--version": command("--version"),
 }
 LISTS = {f"list {kind}": command("list", kind) for kind in ("environments", "harnesses", "benchmarks", "models")}
-AUTHOR = {"authoring": "from gym_mcp import Environment, Task, tool"}
+AUTHOR = {
+    "graphs, not yet used": "import gym_mcp.langgraph",
+    "authoring": "from gym_mcp import Environment, Task, tool",
+}
 ALL = {**LIGHT, **LISTS, **AUTHOR}
 
 

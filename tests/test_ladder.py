@@ -22,7 +22,16 @@ from gym_mcp.errors import EnvironmentFailure, EpisodeGone, JudgeError, Verifier
 from gym_mcp.http import HTTPClient
 from gym_mcp.hub import load_environment
 from gym_mcp.mcp_client import MemoryClient, StdioClient
-from gym_mcp.types import Image, Task, ToolResult, Transcript, assistant_message, user_message
+from gym_mcp.types import (
+    GroupRollout,
+    Image,
+    Reward,
+    Task,
+    ToolResult,
+    Transcript,
+    assistant_message,
+    user_message,
+)
 from tests.environments.ladder import PIXEL, SECRET
 from tests.servers import LADDER, running, serve_command
 
@@ -126,6 +135,35 @@ def test_the_same_description_tasks_and_tools(rungs: dict[str, Rung]) -> None:
     assert {s["name"]: s["read_only"] for s in direct[2]}["read"] is True
     for other in others:
         assert other == direct
+
+
+def test_the_same_scores_of_a_group(rung: Rung) -> None:
+    members = [
+        GroupRollout(i, Transcript([assistant_message(said)], "max_turns"), Reward(1.0, {"x": 0.5}, "n"), [{}] * i)
+        for i, said in ((2, "two ∎"), (0, "zero"))
+    ]
+
+    async def play(client: EnvironmentClient) -> Any:
+        assert (await client.describe()).groups
+        verdict = await client.verify_group(task(), members)
+        with pytest.raises(VerifierError, match=r"verify_group raised RuntimeError: the answer is 42"):
+            await client.verify_group(task(group="raise"), members)
+        return [asdict(reward) for reward in verdict.rewards], verdict.judge_usage
+
+    rewards, usage = rung.play(play)
+    told = "0 zero max_turns 0; 2 two ∎ max_turns 2"
+    reward = {"score": 0.5, "components": {"n": 2.0}, "notes": told, "answer": None}
+    assert rewards == [reward] * 2 and usage is None
+
+
+def test_a_group_of_many_long_transcripts(rung: Rung) -> None:
+    size = 20_000 if rung.name == "stdio" else 400_000  # the SDK reads a line of many megabytes slowly
+    members = [GroupRollout(i, Transcript([assistant_message("x" * size)]), Reward(1.0)) for i in range(16)]
+
+    async def play(client: EnvironmentClient) -> Any:
+        return len((await client.verify_group(task(), members)).rewards)
+
+    assert rung.play(play) == 16
 
 
 CALLS: list[tuple[str, dict[str, Any]]] = [
@@ -301,6 +339,37 @@ def test_failures_keep_their_owner(rung: Rung) -> None:
         assert failed.value.retryable
         with pytest.raises(EnvironmentFailure, match="no_such"):
             await opened(client, only=["no_such"])
+
+    rung.play(play)
+
+
+def test_calls_that_only_read_overlap_and_no_other_call_gets_between(rung: Rung) -> None:
+    async def play(client: EnvironmentClient) -> None:
+        episode = await opened(client)
+        call = episode.agent.call
+        meetings = (call("meet", {"parties": 3}) for _ in range(3))
+        got = await asyncio.gather(call("add_later", {"amount": 1, "seconds": 0.01}), *meetings)
+        assert [r.text for r in got] == ["1", "met", "met", "met"]  # one after the other they would time out
+        writes = (call("add_later", {"amount": 1, "seconds": 0.01}) for _ in range(3))
+        await asyncio.gather(*writes, call("meet", {"parties": 3}), *(call("meet", {"parties": 3}) for _ in "12"))
+        ledger = await episode.ledger()
+        assert [e["seq"] for e in ledger] == list(range(10))
+        alone = [e for e in ledger if e["name"] == "add_later"]
+        for entry, other in ((a, b) for a in alone for b in ledger if a is not b):
+            assert entry["end"] <= other["start"] or other["end"] <= entry["start"]
+
+    rung.play(play)
+
+
+def test_the_ledger_says_which_part_of_the_client_called(rung: Rung) -> None:
+    async def play(client: EnvironmentClient) -> None:
+        episode = await opened(client)
+        agent = episode.agent
+        results = [await agent.call("echo", {"text": "hi"}, caller) for caller in ("", "planner/2 ∎", "x" * 300)]
+        assert results == [ToolResult("hi")] * 3  # nothing of it comes back to the agent
+        ledger = await episode.ledger()
+        assert [e.get("caller") for e in ledger] == [None, "planner/2 ∎", "x" * 200]
+        assert {e["result"] for e in ledger} == {"hi"}
 
     rung.play(play)
 

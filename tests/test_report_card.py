@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gym_mcp import Environment, JudgeError, Reward, Task, Transcript
+from gym_mcp import Call, Environment, JudgeError, Reward, Task, Transcript, tool
 from gym_mcp.errors import UsageError
 from gym_mcp.hub import load_environment
 from gym_mcp.report_card import Check, ReportCard, examine, render
 from gym_mcp.report_card.exam import Effort
 from gym_mcp.report_card.robustness import random_text
+from gym_mcp.types import JSONObject
 from tests.environments.unsound import (
     Filing,
     Fragile,
@@ -292,3 +294,50 @@ def test_a_reward_with_components_survives_the_replay() -> None:
             return Reward(super().verify(transcript), {"asked": float(self.asked)}, f"asked {self.asked} times")
 
     assert not card_of(Parts).failed
+
+
+def test_a_tool_that_hangs_is_waited_for_once() -> None:
+    class Hanging(Environment):
+        """Hang."""
+
+        call_timeout = 0.3
+
+        @tool
+        def wait(self) -> str:
+            """Wait."""
+            time.sleep(60)
+            return "done"
+
+        def verify(self, transcript: Transcript) -> float:
+            return float(transcript.answer == "done")
+
+        def solution(self) -> Iterator[Any]:
+            yield Call("wait")
+            yield "done"
+
+        @classmethod
+        def tasks(cls) -> list[JSONObject]:
+            return [{"id": f"t{i}"} for i in range(20)]
+
+    heard: list[str] = []
+    started = time.monotonic()
+    card = card_of(Hanging, on_check=heard.append)
+    assert time.monotonic() - started < 30
+    assert named(card, "oracle").reason == "tool `wait` took longer than 0.3 s"
+    assert "before `oracle` is mended" in named(card, "replay").reason
+    assert heard == [check.name for check in card.checks]
+
+
+def test_a_leak_is_not_looked_for_where_there_is_no_answer() -> None:
+    class Open(Environment):
+        """Anything goes."""
+
+        def verify(self, transcript: Transcript) -> float:
+            return 0.0
+
+        @classmethod
+        def tasks(cls) -> list[JSONObject]:
+            return [{"id": "a", "key": "swordfish"}]
+
+    check = named(card_of(Open), "no_leak")
+    assert check.status == "skip" and "no answer to look for" in check.reason

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from verifiers.patterns import TooSlow, find
+
 Mode: TypeAlias = Literal[
     "strict_single_letter_boxed", "lenient_boxed", "lenient_answer_colon", "lenient_answer_colon_md"
 ]
@@ -16,8 +18,8 @@ _BRACES: Final = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)
 _WRAPPER: Final = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|boxed)\s*\{([^{}]*)\}")
 _BARE_LETTER: Final = re.compile(r"[\W\d_]*([A-Z])[\W\d_]*")
 _LABEL: Final = re.compile(r"\s*([A-Z])\s*[:).;-]")
-_ANSWER: Final = re.compile(r"answer[ \t]*:[ \t]*([^\n]*)", re.IGNORECASE)
-_ANSWER_MD: Final = re.compile(r"answer[ \t*_`]*:([^\n]*)", re.IGNORECASE)
+_ANSWER: Final = re.compile(r"answer\s*:\s*([^\n]*)", re.IGNORECASE)
+_ANSWER_MD: Final = re.compile(r"answer[\s*_`]*:\s*([^\n]*)", re.IGNORECASE)
 _MD_LETTER: Final = re.compile(r"[\W_]*([A-Za-z])(?![A-Za-z0-9_])(.*)", re.DOTALL)
 _NEXT_LETTER: Final = re.compile(r"[\W_]*(?:(?:or|and)\b[\W_]*)?([A-Za-z])(?![A-Za-z0-9_])")
 _MAX_WRAPPERS: Final = 8
@@ -48,7 +50,10 @@ def extract_choice(
     counts too. Never raises on any text; invalid `patterns` raise `re.error`.
     """
     for pattern in patterns:
-        letter = by_pattern(text, pattern, options)
+        try:
+            letter = by_pattern(text, pattern, options)
+        except TooSlow as e:
+            return Choice(None, f"output_regex: {e}")
         if letter is not None:
             return Choice(letter, f"{letter} by output_regex")
     if mode in ("strict_single_letter_boxed", "lenient_boxed"):
@@ -99,15 +104,12 @@ def _named(text: str, options: Mapping[str, str]) -> str | None:
 def by_pattern(text: str, pattern: str, options: Mapping[str, str]) -> str | None:
     """The letter that the last match of `pattern` states, case folded, or the one whose option text it is.
 
-    A single letter is believed even if no option has it. Raises `re.error` for an invalid pattern.
+    A single letter is believed even if no option has it. Raises `re.error` for an invalid pattern, or `TooSlow`.
     """
-    last = None
-    for last in re.finditer(pattern, text, re.IGNORECASE):  # noqa: B007 - the last one is wanted
-        pass
+    last = find(pattern, text, "last", re.IGNORECASE)
     if last is None:
         return None
-    captured = next((g for g in last.groups() if g is not None), last.group())
-    value = unwrap(captured)
+    value = unwrap(last.captured)
     if len(value) == 1 and value.isascii() and value.isalpha():
         return value.upper()
     return _named(value, options)

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from verifiers.choice import Choice, boxes, by_pattern, unwrap
+from verifiers.patterns import TooSlow
 
 _STANDALONE: Final = re.compile(r"(?<![A-Za-z0-9_])[A-Z](?![A-Za-z0-9_])")
-_ANSWER: Final = re.compile(
-    r"answer[ \t*_`]*:[ \t*_`$(\[{]*(?:\\[a-z]+\{[ \t]*)?([A-Z])(?![A-Za-z0-9])", re.IGNORECASE
-)
+_ANSWER: Final = re.compile(r"answer[\s*_`]*:[\s*_`$(\[{]*(?:\\[a-z]+\{\s*)?([A-Z])(?![A-Za-z0-9])", re.IGNORECASE)
 
 
 def extract_last_choice(text: str, options: Mapping[str, str], *, patterns: Sequence[str] = ()) -> Choice:
@@ -23,7 +22,10 @@ def extract_last_choice(text: str, options: Mapping[str, str], *, patterns: Sequ
     raises on any text; invalid `patterns` raise `re.error`.
     """
     for pattern in patterns:
-        letter = by_pattern(text, pattern, options)
+        try:
+            letter = by_pattern(text, pattern, options)
+        except TooSlow as e:
+            return Choice(None, f"output_regex: {e}")
         if letter is not None:
             return _checked(letter, options, "output_regex")
     found = boxes(text)

@@ -10,15 +10,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
+from verifiers.patterns import Which as Which
+from verifiers.patterns import find
+
 T = TypeVar("T")
-Which: TypeAlias = Literal["first", "last"]
 Graded: TypeAlias = Literal["all", "lines", "last_message", "last_item"]
 Thoughts: TypeAlias = Literal["keep", "strip", "strip_or_empty", "refuse"]
 
 MAX_CANDIDATES: Final = 2_000
 """Places of a reply at which a form is looked for."""
-_PAIR: Final = re.compile(r"<(think|thinking)>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_OPENER: Final = re.compile(r"<(?:think|thinking)>", re.IGNORECASE)
+_OPENER: Final = re.compile(r"<(think|thinking)>", re.IGNORECASE)
+_CLOSERS: Final = {name: re.compile(f"</{name}>", re.IGNORECASE) for name in ("think", "thinking")}
 _CLOSER: Final = re.compile(r"</(?:think|thinking)>", re.IGNORECASE)
 _NUMBER: Final = re.compile(
     r"(?<![\w.])[-+\u2212]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d)\.(?!\w))?(?:[eE][-+]?\d+)?"
@@ -45,6 +47,22 @@ def graded_text(items: Iterable[Mapping[str, Any]], graded: Graded) -> str:
     return parts[0] if parts else ""
 
 
+def spoken_turns(items: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The agent's answers in a recorded conversation: its text between the messages of the user; blank ones go.
+
+    Where no message of the user was recorded, each of the agent's is an answer.
+    """
+    listed = list(items)
+    alone = not any(item.get("role") == "user" for item in listed)
+    turns = [""]
+    for item in listed:
+        if item.get("role") == "user" or alone:
+            turns.append("")
+        if item.get("role") == "assistant":
+            turns[-1] += "".join(_parts(item))
+    return [turn for turn in turns if turn]
+
+
 def _is_message(item: Mapping[str, Any]) -> bool:
     return item.get("type", "message") == "message" and item.get("role") == "assistant"
 
@@ -67,13 +85,29 @@ def without_thoughts(text: str, policy: Thoughts) -> str | None:
         return text
     if policy == "refuse":
         return None if _OPENER.search(text) or _CLOSER.search(text) else text
-    text = _PAIR.sub("", text)
+    text = _without_pairs(text)
     closers = list(_CLOSER.finditer(text))
     if closers:
         text = text[closers[-1].end() :]
     if policy == "strip_or_empty" and _OPENER.search(text):
         return ""
     return text.strip()
+
+
+def _without_pairs(text: str) -> str:
+    """`text` without what stands from an opening think tag to the next closing one of its name, both included."""
+    kept, position, unclosed = [], 0, set[str]()
+    for opener in _OPENER.finditer(text):
+        name = opener.group(1).lower()
+        if opener.start() < position or name in unclosed:
+            continue
+        closer = _CLOSERS[name].search(text, opener.end())
+        if closer is None:
+            unclosed.add(name)
+            continue
+        kept.append(text[position : opener.start()])
+        position = closer.end()
+    return "".join([*kept, text[position:]])
 
 
 def label(text: str, labels: Sequence[str], which: Which, *, ignore_case: bool = False) -> str | None:
@@ -91,20 +125,29 @@ def label(text: str, labels: Sequence[str], which: Which, *, ignore_case: bool =
 def by_patterns(text: str, patterns: Sequence[str], which: Which, *, flags: int = 0) -> str | None:
     """The match of the first of `patterns` that has one: its first group that took part, else all of it.
 
-    White space around is taken off. Invalid patterns raise `re.error`.
+    White space around is taken off. Invalid patterns raise `re.error`, and a search that finds no end `TooSlow`.
     """
     for pattern in patterns:
-        match = _pick(re.finditer(pattern, text, flags), which)
-        if match is not None:
-            return next((g for g in match.groups() if g is not None), match.group()).strip()
+        found = find(pattern, text, which, flags)
+        if found is not None:
+            return found.captured.strip()
     return None
 
 
 def tagged(text: str, tag: str, which: Which) -> str | None:
     """What stands between `<tag>` and `</tag>`, white space around taken off."""
     name = re.escape(tag)
-    match = _pick(re.finditer(rf"<{name}>(.*?)</{name}>", text, re.DOTALL | re.IGNORECASE), which)
-    return match.group(1).strip() if match else None
+    opening, closing = (re.compile(f"<{slash}{name}>", re.IGNORECASE) for slash in ("", "/"))
+    found = _pick(between(text, opening, closing), which)
+    return None if found is None else found.strip()
+
+
+def between(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> Iterator[str]:
+    """What stands between an opening mark and the next closing one, again and again, in linear time."""
+    position = 0
+    while (start := opening.search(text, position)) and (end := closing.search(text, start.end())):
+        yield text[start.end() : end.start()]
+        position = end.end()
 
 
 def number(text: str, which: Which) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+
+from verifiers.patterns import TooSlow, find_all, matching_lines
 
 MAX_LINE: int = 10_000
 """Characters of a line that a pattern sees; patterns come from rows and may backtrack."""
@@ -24,8 +25,10 @@ def lines_matching(text: str, patterns: Sequence[str], least: int = 1) -> Format
 
     Invalid patterns raise `re.error`.
     """
-    compiled = [re.compile(pattern) for pattern in patterns]
-    count = sum(1 for line in text.splitlines() if any(p.search(line[:MAX_LINE]) for p in compiled))
+    try:
+        count = matching_lines(patterns, [line[:MAX_LINE] for line in text.splitlines()])
+    except TooSlow as e:
+        return Format(False, 0.0, str(e))
     share = min(1.0, count / least) if least > 0 else 1.0
     return Format(count >= least, share, f"{count} of {least} lines match")
 
@@ -36,7 +39,10 @@ def markers(text: str, expected: Collection[str], patterns: Sequence[str] = ()) 
     What a pattern finds is its whole match, outer white space left out. Invalid patterns raise `re.error`.
     """
     missing = [marker for marker in expected if marker not in text]
-    foreign = [found for found in _found(text, patterns) if found not in expected]
+    try:
+        foreign = [found for found in _found(text, patterns) if found not in expected]
+    except TooSlow as e:
+        return Format(False, 0.0, str(e))
     share = 1.0 - len(missing) / len(expected) if expected else 1.0
     notes = [f"missing: {', '.join(missing)[:200]}"] if missing else []
     notes += [f"not expected: {', '.join(foreign)[:200]}"] if foreign else []
@@ -46,6 +52,6 @@ def markers(text: str, expected: Collection[str], patterns: Sequence[str] = ()) 
 def _found(text: str, patterns: Sequence[str]) -> list[str]:
     found: dict[str, None] = {}
     for pattern in patterns:
-        for match in re.finditer(pattern, text):
-            found.setdefault(match.group().strip())
+        for match in find_all(pattern, text):
+            found.setdefault(match.text.strip())
     return list(found)

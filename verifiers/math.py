@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from verifiers.choice import boxes, unwrap
-from verifiers.workers import WorkerDied, WorkerPool, WorkerTimeout
+from verifiers.workers import WorkerDied, WorkerTimeout, pool_of
 
 Form: TypeAlias = Literal["auto", "reply", "answer"]
 
+WORKER: Final = Path(__file__).with_name("math_worker.py")
 TIMEOUT: Final = 10.0
 """Seconds that one comparison may take."""
 MAX_CHARS: Final = 400_000
@@ -77,7 +77,7 @@ def verify_math(answer: str, gold: str, *, form: Form = "auto", timeout: float =
     if early is not None:
         return early
     try:
-        return _result(_pool(os.getpid()).ask(request, timeout=timeout))
+        return _result(pool_of(WORKER).ask(request, timeout=timeout))
     except (WorkerTimeout, WorkerDied) as e:
         return MathResult(0.0, f"could not be compared: {e}", None)
 
@@ -90,7 +90,7 @@ async def verify_math_async(
     if early is not None:
         return early
     try:
-        return _result(await _pool(os.getpid()).ask_async(request, timeout=timeout))
+        return _result(await pool_of(WORKER).ask_async(request, timeout=timeout))
     except (WorkerTimeout, WorkerDied) as e:
         return MathResult(0.0, f"could not be compared: {e}", None)
 
@@ -168,9 +168,3 @@ def _folded(text: str) -> str:
 
 def _result(reply: dict[str, Any]) -> MathResult:
     return MathResult(1.0 if reply["equal"] else 0.0, reply["note"], reply["extracted"])
-
-
-@functools.lru_cache(maxsize=1)
-def _pool(pid: int) -> WorkerPool:
-    """The pool of this process: a forked child must not read its parent's pipes."""
-    return WorkerPool(Path(__file__).with_name("math_worker.py"), size=max(1, min(4, os.cpu_count() or 1)))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -35,12 +36,12 @@ class WorkerPool:
     Children get no environment variables but those that Python and locales need, and end with their parent.
     """
 
-    def __init__(self, script: Path, size: int = 1) -> None:
-        self._script = script
+    def __init__(self, script: Path, size: int = 1, arguments: Sequence[str] = ()) -> None:
+        self._command = (str(script), *arguments)
         self._slots = threading.BoundedSemaphore(size)
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
-        self._threads = ThreadPoolExecutor(size, thread_name_prefix=script.stem)
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix=Path(self._command[-1]).stem)
         atexit.register(self.close)
 
     def ask(self, request: Mapping[str, Any], *, timeout: float) -> dict[str, Any]:
@@ -78,16 +79,30 @@ class WorkerPool:
                 worker = self._idle.pop()
                 if worker.alive():
                     return worker
-        return _Worker(self._script)
+        return _Worker(self._command)
+
+
+def pool_of(script: Path) -> WorkerPool:
+    """This process's pool of children that answer by `script` (see `worker_child.py`): one a processor, up to 4.
+
+    A forked child gets pools of its own: it must not read its parent's pipes.
+    """
+    return _pool(os.getpid(), script)
+
+
+@functools.lru_cache(maxsize=32)
+def _pool(pid: int, script: Path) -> WorkerPool:
+    loop = Path(__file__).with_name("worker_child.py")
+    return WorkerPool(loop, max(1, min(4, os.cpu_count() or 1)), (str(script),))
 
 
 class _Worker:
     """One child. It is killed by whoever finds that it does not keep to the protocol."""
 
-    def __init__(self, script: Path) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(script)],  # -P: the script's siblings must not shadow the library (`math`)
+            [sys.executable, "-P", *command],  # -P: the script's siblings must not shadow the library (`math`)
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

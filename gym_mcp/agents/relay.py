@@ -19,15 +19,16 @@ import mcp_types as types
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
-from starlette.types import Receive, Scope, Send
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.types import Scope
 
 from gym_mcp.client import AgentSession
 from gym_mcp.episode import FINISHED
 from gym_mcp.errors import EnvironmentFailure, HarnessError, RolloutError
 from gym_mcp.server import gate
 from gym_mcp.server.agent import LIST_TTL_MS, as_mcp, as_mcp_tool, prompt_list, task_prompt
-from gym_mcp.server.app import AgentManagers
-from gym_mcp.server.gate import HostCheck, Refused
+from gym_mcp.server.app import AgentManagers, GatedApp
+from gym_mcp.server.gate import Headers
 from gym_mcp.server.run import listening
 from gym_mcp.types import JSONObject, ToolResult, ToolSpec
 
@@ -108,12 +109,12 @@ class Relayed:
         return round(time.monotonic() - self._started, 6)
 
 
-class Relay:
+class Relay(GatedApp):
     """A loopback listener for any number of sessions at a time, each under a secret path."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._open: dict[str, Relayed] = {}
-        self._check_host = HostCheck()
         self._managers = AgentManagers(_server())
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -164,22 +165,13 @@ class Relay:
             relayed.closed = True
             del self._open[secret]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
-        if scope["type"] != "http":
-            return await send({"type": "websocket.close", "code": 1008})
-        try:
-            headers = gate.clean(scope)
-            self._check_host(headers)
-            secret, slash, rest = scope["raw_path"].decode("latin-1")[1:].partition("/")
-            relayed = self._open.get(secret)
-            if relayed is None or not slash or rest != "mcp":
-                raise gate.not_found()
-            body = await gate.read_message(scope, headers, receive)
-        except Refused as refused:
-            return await gate.refuse(refused, send)
+    def admit(self, scope: Scope, headers: Headers) -> StreamableHTTPSessionManager:
+        secret, slash, rest = scope["raw_path"].decode("latin-1")[1:].partition("/")
+        relayed = self._open.get(secret)
+        if relayed is None or not slash or rest != "mcp":
+            raise gate.not_found()
         scope[_RELAYED] = relayed
-        await self._managers.answering(headers).handle_request(scope, gate.replay(body, receive), send)
+        return self._managers.answering(headers)
 
 
 def _server() -> Server[Any]:

@@ -18,9 +18,9 @@ from gym_mcp.agents.relay import Relayed, RelayedCall
 from gym_mcp.agents.skills import Skills
 from gym_mcp.agents.watched import Watched
 from gym_mcp.client import AgentSession
-from gym_mcp.content import output_of
 from gym_mcp.errors import HarnessError
 from gym_mcp.gateway import GatewaySession
+from gym_mcp.toolcalls import output_of
 from gym_mcp.types import Item, JSONObject, Transcript, assistant_message
 
 _STDERR_SHOWN: Final = 600

@@ -8,7 +8,7 @@ from typing import Any
 from gym_mcp.agents.agent import Agent
 from gym_mcp.agents.observations import Join, Names
 from gym_mcp.agents.relay import Relayed
-from gym_mcp.errors import LimitReached, ModelError, RolloutError
+from gym_mcp.errors import LimitReached, ModelError, PromptTooLong, RolloutError
 from gym_mcp.models.base import Model, Request, Response
 
 _EMBEDDED = "builtin/"
@@ -49,11 +49,13 @@ class Watched(Model):
             response = await self._model.respond(request)
         except ModelError as e:
             self.error = e
-            self.failed.set()
+            if not isinstance(e, PromptTooLong):  # an agent may shorten its conversation and go on
+                self.failed.set()
             raise
         except LimitReached:
             self.spent.set()
             raise
+        self.error = None
         if self.spec.startswith(_EMBEDDED):
             response.output = self._agent.embedded(response.output, offered)
         return response

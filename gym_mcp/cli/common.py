@@ -46,6 +46,15 @@ def shorten(line: str, limit: int | None) -> str:
     return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+def parse_price(text: str, flag: str = "--price") -> tuple[float, float]:
+    """`IN,OUT`: US dollars per million input and output tokens."""
+    try:
+        into, out = map(float, text.split(","))
+    except ValueError:
+        raise UsageError(f"{flag} {text}: IN,OUT is expected, e.g. {flag} 0.25,2") from None
+    return into, out
+
+
 def parse_settings(pairs: Iterable[str], scope: str = "env") -> dict[str, str]:
     """`--set env.KEY=VALUE` flags as a dict of KEY to VALUE; `UsageError` for anything else."""
     settings: dict[str, str] = {}

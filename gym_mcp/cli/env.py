@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,7 @@ def test_command(
       calls        random calls, valid and not, raise nothing but ToolError
       snapshot     restoring a snapshot takes the episode back
       growth       opening and closing episodes leaves nothing behind
+      group        with verify_group: the order of a group's rollouts does not change its scores
 
     A check that needs what the environment does not have (tasks, a solution) is skipped and says what to add.
     Exit code 1 when a check failed.
@@ -127,12 +129,35 @@ def test_command(
             broken = Check("load", "fail", str(e))  # one that does not load must not hide the others
             cards.append(ReportCard(name, "?", seed, checks=[broken]))
         else:
-            cards.append(asyncio.run(examine(cls, source=source, seed=seed, limit=limit)))
+            with _Doing(name) as doing:
+                cards.append(asyncio.run(examine(cls, source=source, seed=seed, limit=limit, on_check=doing)))
         if not as_json:
             click.echo(render(cards[-1], width()))
     if as_json:
         emit_json([card.as_json() for card in cards])
     click.get_current_context().exit(1 if any(card.failed for card in cards) else 0)
+
+
+class _Doing:
+    """Says on a terminal which check is under way: a tool that hangs takes its time to be found out."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._width = 0
+
+    def __enter__(self) -> _Doing:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._say("")
+
+    def __call__(self, check: str) -> None:
+        self._say(f"{self._name}: {check} ...")
+
+    def _say(self, text: str) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{text.ljust(self._width)}\r{text}", nl=False, err=True)
+            self._width = len(text)
 
 
 @click.group("env", cls=LazyGroup, verbs=VERBS)

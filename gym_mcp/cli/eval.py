@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gym_mcp.cli.common import emit_json, json_option
+from gym_mcp.cli.common import emit_json, json_option, parse_price
 from gym_mcp.cli.lazy import LazyGroup, Verb
 
 if TYPE_CHECKING:
@@ -26,6 +25,12 @@ VERBS = {
     "prepare": Verb("gym_mcp.cli.prepare:prepare_command", "Fetch a benchmark's dataset."),
     "resume": Verb("gym_mcp.cli.eval:resume_command", "Run what a run directory still lacks."),
     "score": Verb("gym_mcp.cli.score:score", "Score recorded replies without any model."),
+    "reverify": Verb("gym_mcp.cli.reverify:reverify_command", "Score a run again under a changed verifier."),
+    "profile": Verb(
+        "gym_mcp.cli.profile:profile_command", "Everything about a run: intervals, k, groups, effort."
+    ),
+    "aggregate": Verb("gym_mcp.cli.aggregate:aggregate_command", "Merge shards and machines into one run."),
+    "compare": Verb("gym_mcp.cli.compare:compare_command", "Whether runs of the same tasks differ, task by task."),
     "show": Verb("gym_mcp.cli.eval:show", "Print the table of a run directory."),
 }
 
@@ -71,6 +76,12 @@ usage, 3 the disk gave out, 130 interrupted.""",
     "--concurrency", type=click.IntRange(1), metavar="N", help="Rollouts at a time, at most.  [default: 64]"
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Worker processes that share the rollouts.  [default: 1]",
+)
+@click.option(
     "--seed", type=int, metavar="N", help="Seeds every episode, with its task's id and repeat.  [default: 0]"
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The run directory.  [default: runs/NAME-xxxxxx]")
@@ -99,6 +110,8 @@ usage, 3 the disk gave out, 130 interrupted.""",
     "--judge", help="A model for the environment's verifier to ask; replay:FILE.jsonl for recorded replies."
 )
 @click.option("--judge-base-url", metavar="URL", help="The judge's endpoint.")
+@click.option("--judge-price", metavar="IN,OUT", help="Like --price, for the judge.")
+@click.option("--no-judge-cache", "judge_cache", flag_value=False, default=None, help="Ask the judge every time.")
 @click.option("--price", metavar="IN,OUT", help="US dollars per million input and output tokens.")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="An experiment file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting, dotted. Repeatable.")
@@ -145,6 +158,7 @@ Examples:
 @click.option("--retry-failed", is_flag=True, help="Run the failed rollouts again, too.")
 @click.option("--base-url", help="Where the model is served now.")
 @click.option("--concurrency", type=click.IntRange(1), metavar="N", help="Rollouts at a time, at most.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes that share the rollouts.")
 @quiet_option
 @json_option
 @click.pass_context
@@ -155,6 +169,7 @@ def resume_command(
     retry_failed: bool,
     base_url: str | None,
     concurrency: int | None,
+    workers: int | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -167,7 +182,8 @@ def resume_command(
     from gym_mcp.coordinator.run import resume
 
     def go(*parts: Any) -> Awaitable[Outcome]:
-        return resume(run_dir, *parts, base_url=base_url, concurrency=concurrency, retry_failed=retry_failed)
+        asked: Any = {"base_url": base_url, "concurrency": concurrency, "workers": workers}
+        return resume(run_dir, *parts, retry_failed=retry_failed, **asked)
 
     _finish(ctx, [_drive(go, quiet)], as_json)
 
@@ -185,16 +201,12 @@ def show(run_dir: Path, as_json: bool) -> None:
 
 def _settings(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags that were given, as nested settings."""
-    from gym_mcp.errors import UsageError
-
     given = {k: v for k, v in flags.items() if v is not None}
     limits = {k.removeprefix("max_"): given.pop(k) for k in _LIMITS if k in given}
     sampling = {k: given.pop(k) for k in ("temperature", "top_p", "max_output_tokens") if k in given}
-    if "price" in given:
-        try:
-            given["price"] = tuple(float(p) for p in given["price"].split(","))
-        except ValueError:
-            raise UsageError(f"--price {given['price']}: IN,OUT is expected, e.g. --price 0.25,2") from None
+    for key in ("price", "judge_price"):
+        if key in given:
+            given[key] = parse_price(given[key], f"--{key.replace('_', '-')}")
     return {**given, **({"limits": limits} if limits else {}), **({"sampling": sampling} if sampling else {})}
 
 
@@ -205,6 +217,7 @@ def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
     """Run to the end on a fast loop, with progress on stderr and Ctrl-C as a wish to drain."""
     from gym_mcp.cli.progress import Progress
     from gym_mcp.coordinator.journal import DiskError, JournalError
+    from gym_mcp.fastloop import run_loop
 
     progress = Progress(enabled=not quiet)
 
@@ -217,22 +230,11 @@ def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
             return await go([progress.on_event], on_ready)
 
     try:
-        return _run_loop(main())
+        return run_loop(main())
     except DiskError as e:
         safe = "; what was journalled is safe: `gym-mcp eval resume` goes on"
         click.echo(f"gym-mcp: {e}{safe if isinstance(e, JournalError) else ''}", err=True)
         raise click.exceptions.Exit(DISK) from None
-
-
-def _run_loop(main: Coroutine[Any, Any, Outcome]) -> Outcome:
-    # What is loaded by now stays: looking through it again and again costs a tenth of a run's CPU.
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-    try:
-        import uvloop
-    except ImportError:  # no uvloop on Windows
-        return asyncio.run(main)
-    return uvloop.run(main)
 
 
 def _drain_on_signals(coordinator: Coordinator) -> None:

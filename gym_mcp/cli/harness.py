@@ -1,4 +1,4 @@
-"""`gym-mcp harness`: install the programs of harnesses that run agents, list them, check them."""
+"""`gym-mcp harness`: write one; install, list and check the programs of those that run agents."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gym_mcp.cli.common import emit_json, json_option, table, width
 from gym_mcp.cli.lazy import LazyGroup, Verb
 
 VERBS = {
+    "new": Verb("gym_mcp.cli.harness_new:new", "Write a new harness that works, to change step by step."),
     "install": Verb("gym_mcp.cli.harness:install_command", "Install a harness's agent into the cache."),
     "list": Verb("gym_mcp.cli.harness:list_command", "List the harnesses that run agents, and what is installed."),
     "check": Verb(
@@ -48,10 +49,14 @@ def list_command(as_json: bool) -> None:
     """List the harnesses that run agents: the tested version, what is installed, memory of one rollout."""
     from gym_mcp import hub
     from gym_mcp.agents.package import installed_versions
+    from gym_mcp.errors import UsageError
 
     rows = []
     for entry in hub.entries("harness"):
-        agent = _agent_of(hub.load_module(entry.path))
+        try:
+            agent = _agent_of(hub.load_module(entry.path))
+        except UsageError:  # what it needs is not installed; others are listed all the same
+            continue
         if agent is not None:
             package, versions = agent.package, installed_versions(entry.name)
             rows.append(
@@ -101,4 +106,7 @@ def _agent_of(module: ModuleType) -> Any:
 
 @click.group("harness", cls=LazyGroup, verbs=VERBS)
 def harness_group() -> None:
-    """Install the agents of harnesses, list and check them."""
+    """Write harnesses; install, list and check the agents that some of them run.
+
+    A harness turns a model into an agent: `async def run(session, model, limits)`, or a LangGraph graph.
+    """

@@ -15,6 +15,8 @@ from gym_mcp.coordinator.events import (
     MemoryBound,
     RolloutFinished,
     RunStarted,
+    VerifierChanged,
+    WorkerDied,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ class Progress:
             self._begin(event)
         elif isinstance(event, AttemptFailed):
             self._retries[event.kind] += 1
+        elif isinstance(event, WorkerDied):
+            self._print(f"worker process {event.pid} died ({event.how}): a new one goes on")
         elif isinstance(event, MemoryBound):
             free, each = event.available_mib, event.each_mib
             self._print(
@@ -65,6 +69,10 @@ class Progress:
         elif isinstance(event, Draining):
             self._note = f"{event.reason}: finishing {event.in_flight} rollouts; again to give them up"
             self._print(self._note)
+        elif isinstance(event, VerifierChanged):
+            self._print(
+                f"{'; '.join(event.changed)}: scoring again what is scored; the rows as they were are kept"
+            )
         elif isinstance(event, RolloutFinished):
             now = time.monotonic()
             if now - self._shown >= (TERMINAL_EVERY if self._terminal else PLAIN_EVERY):
@@ -121,6 +129,9 @@ class Progress:
             parts.append(f"{tokens:,} tokens")
         if tally.cost:
             parts.append(f"${tally.cost:.2f}")
+        lag = self.coordinator.lags.quantile(0.99)
+        if lag is not None:
+            parts.append(f"lag p99 {1000 * lag:.0f} ms")
         parts.append(f"{rate:.1f}/s, {self.coordinator.in_flight} running, ETA {_duration(left)}")
         return " · ".join(parts)
 

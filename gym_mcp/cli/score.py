@@ -20,13 +20,19 @@ Examples:
   gym-mcp eval score -e mcqa --rollouts replies.jsonl --json > scores.jsonl
 
 A rollout row is one of ours, one of NeMo Gym's, or {"task_id": ..., "reply": "text"}. Rows find their task by id,
-by prompt text, or by `_ng_task_index`. Calls in a row are made again in a fresh episode before it is scored.""",
+by prompt text, or by `_ng_task_index` in --input; one that is in neither must hold its task itself. Calls in a row
+are made again in a fresh episode before it is scored.
+
+\b
+--judge replay:FILE.jsonl takes the judge's replies from a file: rows {"task": ID, "reply": "text"}, used up in
+order, or the rollouts themselves, where they hold `judge_evaluations`.""",
 )
 @click.option("-e", "--environment", required=True, help="A name or a FILE.py.")
 @click.option("--rollouts", type=click.Path(path_type=Path), required=True, help="Recorded rollouts (JSONL).")
 @click.option("--input", "source", type=click.Path(path_type=Path), help="Their tasks (JSONL).")
 @click.option("--judge", help="The judge's model; replay:FILE.jsonl for recorded replies.")
 @click.option("--judge-base-url", help="The judge's endpoint.")
+@click.option("--no-judge-cache", "judge_cache", flag_value=False, default=True, help="Ask the judge every time.")
 @click.option("--set", "overrides", multiple=True, metavar="env.KEY=VALUE", help="An option. Repeatable.")
 @json_option
 def score(
@@ -35,6 +41,7 @@ def score(
     source: Path | None,
     judge: str | None,
     judge_base_url: str | None,
+    judge_cache: bool,
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -51,13 +58,13 @@ def score(
 
     cls = load_environment(environment, parse_settings(overrides))
     if judge is not None:
-        cls = cls.judged_by(make_judge(judge, base_url=judge_base_url))
-    index = TaskIndex.of(load_tasks(cls, source))
+        cls = cls.judged_by(make_judge(judge, base_url=judge_base_url, cached=judge_cache))
+    index = TaskIndex.of(load_tasks(cls, source, repeats=True), positions=source is not None)
     lines: list[dict[str, Any]] = []
 
     async def main() -> None:
         async with DirectClient(cls) as client:
-            rows = recorded(cls, rollouts, index if source is not None or index.in_order else None)
+            rows = recorded(cls, rollouts, index)
             async for line in score_all(client, rows):
                 lines.append(line)
                 click.echo(json.dumps(line, ensure_ascii=False) if as_json else _text(line))

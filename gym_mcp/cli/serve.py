@@ -47,6 +47,8 @@ reach every port of its machine: keep the key, and its file, out of the agent's 
     "--input", "source", type=click.Path(path_type=Path), metavar="FILE.jsonl", help="Tasks to serve instead."
 )
 @click.option("--set", "settings", multiple=True, metavar="env.KEY=VALUE", help="An option of the environments.")
+@click.option("--judge", metavar="SPEC", help="A model for their verifiers to ask, or replay:FILE.jsonl.")
+@click.option("--judge-base-url", metavar="URL", help="The judge's endpoint.")
 @click.option(
     "--record",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -106,10 +108,16 @@ def _services(options: dict[str, Any]) -> list[Service]:
     from gym_mcp.store import EpisodeStore
 
     settings = parse_settings(options["settings"])
+    judge = None
+    if options["judge"] is not None:
+        from gym_mcp.judge import make_judge
+
+        judge = make_judge(options["judge"], base_url=options["judge_base_url"])
     found = []
     for spec in options["environments"]:
         cls = load_environment(spec)
         cls = cls.configured(settings) if settings or cls.options is None else cls
+        cls = cls if judge is None else cls.judged_by(judge)
         store = EpisodeStore(cls, max_episodes=options["max_episodes"], ttl=options["ttl"])
         found.append(Service(cls, store=store, tasks=options["source"], record=options["record"]))
     if options["source"] is not None:

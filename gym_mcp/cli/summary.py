@@ -21,7 +21,7 @@ def summary(outcome: Outcome) -> str:
     """What came out, in the words that people ask for."""
     m = outcome.metrics
     rows: list[tuple[str, str, str]] = [
-        ("pass@1", percent(m["pass_at_1"]), f"95% CI {interval(m['ci95'])}" if m["ci95"] else ""),
+        ("pass@1", percent(m["pass_at_1"]), _both(m)),
         ("mean reward", _number(m["mean_reward"]), _reward_note(m)),
     ]
     rows += _by_k(m)
@@ -41,6 +41,14 @@ def summary(outcome: Outcome) -> str:
     lines += [f"{kind}: {message}" for kind, message in m["failure_examples"].items()]
     lines.append(f"run directory: {outcome.run_dir}")
     return "\n".join(lines)
+
+
+def _both(m: dict[str, Any]) -> str:
+    """The intervals for new tasks like these and, where repeats allow it, for these tasks."""
+    if not m["ci95"]:
+        return ""
+    here = m.get("ci95_these_tasks")
+    return f"95% CI {interval(m['ci95'])} for new tasks" + (f", {interval(here)} for these" if here else "")
 
 
 def _number(value: float | None) -> str:

@@ -44,6 +44,7 @@ class RunConfig(BaseModel):
     limit: int | None = Field(default=None, ge=1)
     repeats: int = Field(default=1, ge=1)
     concurrency: int = Field(default=64, ge=1)
+    workers: int = Field(default=1, ge=1)
     seed: int = 0
     limits: LimitSettings = LimitSettings()
     sampling: dict[str, Any] = {}
@@ -57,6 +58,8 @@ class RunConfig(BaseModel):
     price: tuple[float, float] | None = None
     judge: str | None = None
     judge_base_url: str | None = None
+    judge_price: tuple[float, float] | None = None
+    judge_cache: bool = True
 
 
 class Experiment(BaseModel):
@@ -93,7 +96,8 @@ def make_config(values: Mapping[str, Any], where: str = "configuration") -> RunC
     """Validated settings; `UsageError` that names the field and, for a typing error, the nearest one."""
     for key in values:
         if key not in RunConfig.model_fields:
-            raise UsageError(f"{where}: no setting `{key}`{did_you_mean(key, RunConfig.model_fields)}")
+            hint = did_you_mean(key, RunConfig.model_fields) or f"; an option of the environment is `env.{key}`"
+            raise UsageError(f"{where}: no setting `{key}`{hint}")
     values = with_benchmark(values, where)
     for key, how in (("environment", "-e NAME"), ("model", "-m SPEC, e.g. -m builtin/noisy-oracle")):
         if not values.get(key):
@@ -101,7 +105,7 @@ def make_config(values: Mapping[str, Any], where: str = "configuration") -> RunC
     try:
         return RunConfig.model_validate(dict(values))
     except ValidationError as e:
-        raise UsageError(f"{where}: {explain(e)}") from None
+        raise UsageError(f"{where}: {explain(e, RunConfig)}") from None
 
 
 def with_benchmark(values: Mapping[str, Any], where: str) -> Mapping[str, Any]:

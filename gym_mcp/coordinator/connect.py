@@ -17,7 +17,7 @@ from gym_mcp.environment import Environment
 from gym_mcp.errors import UsageError
 from gym_mcp.harness import Harness, Limits
 from gym_mcp.identity import json_digest, path_digest
-from gym_mcp.judge import make_judge
+from gym_mcp.judge import Judge, make_judge
 from gym_mcp.models.base import Model
 from gym_mcp.types import JSONObject, Task
 
@@ -54,7 +54,7 @@ async def connect(config: RunConfig) -> Parts:
 
     name, harness, path = hub.load_harness(config.harness, config.harness_options)
     skills_ref = _use_skills(name, harness, config.skills)
-    client, cls = await _environment(config)
+    client, cls = await connect_environment(config)
     try:
         description = await client.describe()
         if "oracle" in config.model and config.model.startswith("builtin/") and not description.has_solution:
@@ -93,13 +93,14 @@ def _use_skills(name: str, harness: Harness, source: str | None) -> str | None:
     return skills.ref
 
 
-async def _environment(config: RunConfig) -> tuple[EnvironmentClient, type[Environment[Any]]]:
+async def connect_environment(config: RunConfig) -> tuple[EnvironmentClient, type[Environment[Any]]]:
+    """The environment that `config` names, behind its client, and its class or what stands in for it."""
     if not is_url(config.environment):
         cls = hub.load_environment(config.environment, config.env)
         if cls.options is None:
             cls = cls.configured({})  # says which option is missing
         if config.judge is not None:
-            cls = cls.judged_by(make_judge(config.judge, base_url=config.judge_base_url))
+            cls = cls.judged_by(judge_of(config.judge, config))
         return DirectClient(cls), cls
     if config.judge is not None:
         raise UsageError("--judge: a served environment gets its judge where it is served")
@@ -114,6 +115,11 @@ async def _environment(config: RunConfig) -> tuple[EnvironmentClient, type[Envir
         await client.aclose()
         raise
     return client, _stand_in(description)
+
+
+def judge_of(spec: str, config: RunConfig) -> Judge:
+    """The judge of a run."""
+    return make_judge(spec, base_url=config.judge_base_url, cached=config.judge_cache, price=config.judge_price)
 
 
 def _stand_in(description: Description) -> type[Environment[Any]]:

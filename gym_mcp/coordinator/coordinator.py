@@ -14,24 +14,32 @@ from gym_mcp.coordinator.events import (
     RolloutFinished,
     RunFinished,
 )
+from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.journal import Journal, JournalError
+from gym_mcp.coordinator.ramp import ramp
 from gym_mcp.coordinator.rollout import Arm, run_rollout
 from gym_mcp.errors import RolloutError
+from gym_mcp.lag import LagProbe, Lags
 from gym_mcp.metrics.tally import Tally
 from gym_mcp.types import JSONObject, Task
 
 Work = Iterator[tuple[int, Task[Any], int]]
+Ended = Iterator[tuple[int, Task[Any]]]
 
 
 class Coordinator:
     """One run in progress. `drain` lets what is in flight finish; `stop` gives it up (resume runs it again)."""
 
-    def __init__(self, arm: Arm, journal: Journal, tally: Tally, concurrency: int) -> None:
+    def __init__(
+        self, arm: Arm, journal: Journal, tally: Tally, concurrency: int, groups: Groups | None = None
+    ) -> None:
         self.arm = arm
         self.journal = journal
         self.tally = tally
         self.concurrency = concurrency
+        self.groups = groups
         self.in_flight = 0
+        self.lags = Lags()
         self.broken: JournalError | None = None
         self._listeners: list[Listener] = []
         self._draining = False
@@ -61,27 +69,40 @@ class Coordinator:
         for worker in self._workers:
             worker.cancel()
 
-    async def run(self, work: Work) -> bool:
-        """Run `work`; whether every expected rollout is terminal now. `JournalError` when the disk gave out."""
+    async def run(self, work: Work, ended: Ended | None = None) -> bool:
+        """Run `work`, after scoring the groups that have `ended` (task index, task); whether all is terminal now.
+
+        `JournalError` when the disk gave out.
+        """
         self.journal.start_syncing()
+        probe = LagProbe(self.lags)
         count = min(self.concurrency, max(1, self.tally.expected - self.tally.done))
-        self._workers = [asyncio.create_task(self._work(work)) for _ in range(count)]
+        self._workers = []
         try:
+            async for _ in ramp(count):
+                self._workers.append(asyncio.create_task(self._work(work, ended or iter(()))))
+                if self._draining:
+                    break
             await asyncio.gather(*self._workers, return_exceptions=True)
             for worker in self._workers:
                 if not worker.cancelled() and (error := worker.exception()) is not None:
                     raise error
         finally:
+            probe.stop()
             self.stop()
             await asyncio.gather(*self._workers, return_exceptions=True)
             await self.journal.aclose()
+            if self.groups is not None:
+                self.groups.close()
         if self.broken is not None:
             raise self.broken
         complete = self.tally.done == self.tally.expected
         self.emit(RunFinished(complete))
         return complete
 
-    async def _work(self, work: Work) -> None:
+    async def _work(self, work: Work, ended: Ended) -> None:
+        while not self._draining and (group := next(ended, None)) is not None:
+            await self._score_group(group[1], group[0])
         while not self._draining:
             entry = next(work, None)
             if entry is None:
@@ -89,32 +110,48 @@ class Coordinator:
             index, task, repeat = entry
             self.in_flight += 1
             try:
-                self._record(await run_rollout(self.arm, task, index, repeat, self._on_retry))
+                row = await run_rollout(self.arm, task, index, repeat, self._on_retry)
+                if self.groups is None:
+                    self._record(row)
+                elif self._keep(row):
+                    await self._score_group(task, index)
             finally:
                 self.in_flight -= 1
             # Embedded models never wait: without this, signals, syncing and spent timers would.
             await asyncio.sleep(0)
 
-    def _record(self, row: JSONObject) -> None:
+    def _record(self, *rows: JSONObject) -> None:
+        """Journal terminal rows together, count them and tell of them."""
+        if self._written(self.journal.append, *rows):
+            for row in rows:
+                self.tally.add(row)
+                self.emit(RolloutFinished(row))
+
+    def _keep(self, row: JSONObject) -> bool:
+        """Journal a row that waits for its group; whether the group is complete."""
+        return self.groups is not None and bool(self._written(self.groups.add, row))
+
+    async def _score_group(self, task: Task[Any], index: int) -> None:
+        if self.groups is not None:
+            self._record(*await self.groups.score(task, index))
+
+    def _written(self, write: Callable[..., Any], *rows: JSONObject) -> Any:
+        """What `write(*rows)` gave, None counting as true; false once the disk gave out."""
         if self.broken is not None:
-            return
+            return False
         try:
-            self._append(row)
+            done = write(*rows)
         except JournalError as e:
             self.broken = e
             self.stop()
-            return
-        self.tally.add(row)
-        self.emit(RolloutFinished(row))
-
-    def _append(self, row: JSONObject) -> None:
-        try:
-            self.journal.append(row)
+            return False
         except (ValueError, RecursionError) as e:
-            message = f"harness {row['harness']} returned items that JSON cannot hold: {e}"
-            row.update(outcome="failed", failure={"kind": "harness", "message": message}, reward=None)
-            row.update(components={}, response={"output": [], "stop": row["response"]["stop"]})
-            self.journal.append(row)
+            for row in rows:
+                message = f"harness {row['harness']} returned items that JSON cannot hold: {e}"
+                row.update(outcome="failed", failure={"kind": "harness", "message": message}, reward=None)
+                row.update(components={}, response={"output": [], "stop": row["response"]["stop"]})
+            done = write(*rows)
+        return True if done is None else done
 
     def _on_retry(self, task: Task[Any], repeat: int, error: RolloutError, wait: float) -> None:
         self.emit(AttemptFailed(task.id, repeat, error.kind, str(error), wait))
@@ -125,11 +162,20 @@ def remaining(
     parse: Callable[[JSONObject], Task[Any]],
     repeats: int,
     done: bytearray,
+    *,
+    task_by_task: bool = False,
 ) -> Work:
     """(task index, task, repeat) that `done` (one byte a rollout, task-major) does not mark.
 
-    All tasks once, then all again: an unfinished run has seen as many tasks as it could.
+    All tasks once, then all again: an unfinished run has seen as many tasks as it could. `task_by_task`, groups
+    that are scored together end early instead.
     """
+    if task_by_task:
+        for index, row in enumerate(rows()):
+            for repeat in range(repeats):
+                if not done[index * repeats + repeat]:
+                    yield index, parse(row), repeat
+        return
     for repeat in range(repeats):
         for index, row in enumerate(rows()):
             if not done[index * repeats + repeat]:

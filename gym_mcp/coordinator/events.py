@@ -23,7 +23,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RolloutFinished:
-    """A terminal rollout was journalled; `row` is the whole of it."""
+    """A terminal rollout was journalled; `row` is the whole of it; from worker processes, all but its texts."""
 
     row: JSONObject
 
@@ -48,6 +48,22 @@ class Draining:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """A worker process died over `orders` rollouts or groups, which another one takes up."""
+
+    pid: int
+    how: str
+    orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierChanged:
+    """The verifier changed (`changed` says from what to what): what is scored already is scored again first."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryBound:
     """`allowed` rollouts at a time instead of `asked`: each takes `each_mib`, and `available_mib` are free."""
 
@@ -64,5 +80,14 @@ class RunFinished:
     complete: bool
 
 
-Event: TypeAlias = RunStarted | RolloutFinished | AttemptFailed | Draining | MemoryBound | RunFinished
+Event: TypeAlias = (
+    RunStarted
+    | RolloutFinished
+    | AttemptFailed
+    | Draining
+    | VerifierChanged
+    | MemoryBound
+    | WorkerDied
+    | RunFinished
+)
 Listener: TypeAlias = Callable[[Event], None]

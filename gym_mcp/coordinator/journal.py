@@ -42,19 +42,19 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as e:
             raise JournalError(f"{path}: {e.strerror}") from None
         self._size = os.fstat(self._fd).st_size
         self._dirty = False
         self._syncer: asyncio.Task[None] | None = None
 
-    def append(self, row: JSONObject) -> None:
-        """Write one row; on failure the file is cut back to its last whole line and `JournalError` raised.
+    def append(self, *rows: JSONObject) -> None:
+        """Write rows, all or none: on failure the file is cut back to what it was and `JournalError` raised.
 
         `ValueError` or `RecursionError` for a row that no JSON can hold (it contains itself, is nested too deep).
         """
-        line = memoryview(line_of(row))
+        line = memoryview(b"".join(map(line_of, rows)))
         written = 0
         try:
             while written < len(line):
@@ -117,7 +117,7 @@ def scan(path: Path) -> Iterator[tuple[int, JSONObject | None]]:
     with path.open("rb", buffering=_CHUNK) as file:
         for number, line in enumerate(file, 1):
             end = offset + len(line)
-            row = _parse(line)
+            row = parse_line(line)
             if row is None and line.endswith(b"\n"):
                 raise DamagedJournal(
                     f"{path}:{number}: not a rollout; something else changed the file: remove that line"
@@ -126,7 +126,8 @@ def scan(path: Path) -> Iterator[tuple[int, JSONObject | None]]:
             offset = end
 
 
-def _parse(line: bytes) -> JSONObject | None:
+def parse_line(line: bytes) -> JSONObject | None:
+    """A line as a rollout row; None when it is none."""
     try:
         row: Any = orjson.loads(line)
     except orjson.JSONDecodeError:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import orjson
-
 from gym_mcp.client import EnvironmentClient
 from gym_mcp.coordinator import journal
-from gym_mcp.coordinator.reverify import reverify
+from gym_mcp.coordinator.groups import ALONE, as_alone
 from gym_mcp.coordinator.rundir import RunDirectory
-from gym_mcp.errors import RolloutError
 from gym_mcp.metrics.tally import Tally
+from gym_mcp.reverify.plan import Decision
+from gym_mcp.reverify.rescore import Rescoring, by_index, score_again
 from gym_mcp.types import JSONObject, Task
 
 
@@ -54,78 +53,68 @@ def _first_of_each(directory: RunDirectory) -> Iterator[JSONObject]:
             yield row
 
 
-def set_failed_aside(directory: RunDirectory) -> None:
-    """Move failed rows to `rollouts.superseded.jsonl`, so that they run again and stay on record."""
+def set_failed_aside(directory: RunDirectory, *, groups: bool = False) -> None:
+    """Move failed rows to `rollouts.superseded.jsonl`, so that they run again and stay on record.
+
+    With `groups`, what else there is of their tasks waits for its group to be scored again; of a rollout that
+    failed because its group could not be scored, only that is done again.
+    """
+    path = directory.rollouts_path
+    tasks = {row["task_index"] for row in journal.read_rows(path) if row["outcome"] == "failed"}
     failed = journal.Journal(directory.path / "rollouts.superseded.jsonl")
+    waiting = journal.Journal(directory.waiting_path) if groups else None
 
     def kept() -> Iterator[JSONObject]:
-        for row in journal.read_rows(directory.rollouts_path):
+        for row in journal.read_rows(path):
             if row["outcome"] == "failed":
                 failed.append(row)
-            else:
+            if waiting is not None and row["task_index"] in tasks:
+                if as_alone(row)["outcome"] == "scored":
+                    waiting.append(row)
+            elif row["outcome"] != "failed":
                 yield row
 
-    journal.rewrite(directory.rollouts_path, kept())
+    journal.rewrite(path, kept())
     failed.close()
+    if waiting is not None:
+        waiting.close()
 
 
 async def verify_again(
-    directory: RunDirectory, client: EnvironmentClient, parse: Callable[[JSONObject], Task[Any]]
-) -> int:
-    """Replay and score under the verifier as it is now what was scored, or failed because of the verifier.
+    directory: RunDirectory,
+    client: EnvironmentClient,
+    parse: Callable[[JSONObject], Task[Any]],
+    manifest: JSONObject,
+    now: JSONObject,
+    *,
+    groups: bool = False,
+) -> None:
+    """Bring the scores of a run up to a verifier that changed; `now` is the identity that they then have.
 
-    How many rewards changed.
-    The rows as they were stay in `rollouts.before-reverify.jsonl`. A replay that does not bring back what was
-    recorded scores nothing: the rollout fails with the divergence as its message.
+    A crash loses nothing: the next resume goes on with what was scored again already.
     """
-    if not directory.rollouts_path.exists():
-        return 0
-    before = directory.path / "rollouts.before-reverify.jsonl"
-    journal.rewrite(before, journal.read_rows(directory.rollouts_path))
-    scratch = directory.path / "rollouts.reverified.jsonl"
-    scratch.unlink(missing_ok=True)
-    out = journal.Journal(scratch)
-    tasks = _by_index(directory)
-    changed = 0
-    for row in journal.read_rows(before):
+    decision = Decision(verifier_changed=True)
+    size = (manifest["tasks"], manifest["repeats"])
+    rescoring = Rescoring(directory, directory, client, parse, decision.wants, now, size, groups=groups)
+    if directory.rollouts_path.exists():
+        await rescoring.run()
+        rescoring.finish()
+    if directory.waiting_path.exists():
+        await _waiting_again(directory, client, parse)
+    directory.write_manifest({**manifest, "identity": now})
+    rescoring.forget()
+
+
+async def _waiting_again(
+    directory: RunDirectory, client: EnvironmentClient, parse: Callable[[JSONObject], Task[Any]]
+) -> None:
+    """Score again, alone, what waits for the rest of its group."""
+    journal.repair(directory.waiting_path)
+    tasks = by_index(directory.tasks_path)
+    rows = [as_alone(row) for row in journal.read_rows(directory.waiting_path)]
+    for row in rows:
         if row["outcome"] == "scored" or row["failure"]["kind"] == "verifier":
-            old = row["reward"]
-            await _score_again(client, parse(tasks(row["task_index"])), row)
-            changed += row["reward"] != old
-        out.append(row)
-    await out.aclose()
-    scratch.replace(directory.rollouts_path)
-    return changed
-
-
-def _by_index(directory: RunDirectory) -> Callable[[int], JSONObject]:
-    """Task rows by index: only their offsets stay in memory."""
-    offsets: list[int] = []
-    with directory.tasks_path.open("rb") as file:
-        position = 0
-        for line in file:
-            offsets.append(position)
-            position += len(line)
-
-    def get(index: int) -> JSONObject:
-        with directory.tasks_path.open("rb") as file:
-            file.seek(offsets[index])
-            row: JSONObject = orjson.loads(file.readline())
-            return row
-
-    return get
-
-
-async def _score_again(client: EnvironmentClient, task: Task[Any], row: JSONObject) -> None:
-    try:
-        again = await reverify(client, task, row)
-    except RolloutError as e:
-        row.update(outcome="failed", reward=None, failure={"kind": e.kind, "message": f"re-verify: {e}"})
-        return
-    if again.divergences:
-        message = f"re-verify: the replay diverged: {again.divergences[0]}"
-        row.update(outcome="failed", reward=None, failure={"kind": "environment", "message": message})
-        return
-    reward = again.reward
-    row.update(outcome="scored", failure=None)
-    row.update(reward=reward.score, components=reward.components, notes=reward.notes)
+            del row[ALONE]
+            await score_again(client, parse(tasks(row["task_index"])), row)
+            as_alone(row)
+    journal.rewrite(directory.waiting_path, iter(rows))

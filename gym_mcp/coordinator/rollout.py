@@ -7,14 +7,15 @@ import contextlib
 import random
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from gym_mcp.calls import without_tokens
 from gym_mcp.client import EnvironmentClient, EpisodeClient, Verdict
 from gym_mcp.coordinator.meter import Meter
-from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout
+from gym_mcp.coordinator.spans import joined, strip_tokens
+from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout, causes
 from gym_mcp.harness import Harness, Limits
 from gym_mcp.models.base import Model, RolloutContext
 from gym_mcp.seeds import episode_seed
@@ -73,7 +74,7 @@ async def run_rollout(
         if on_retry is not None:
             on_retry(task, repeat, error, wait)
         await asyncio.sleep(wait)
-    row = _row(arm, task, task_index, repeat, seed, attempt)
+    row = terminal_row(arm, task, task_index, repeat, seed, attempt)
     row["attempts"] = len(earlier) + 1
     if earlier:
         row["earlier_failures"] = earlier
@@ -84,6 +85,16 @@ async def run_rollout(
         "tool_seconds": round(sum(e["end"] - e["start"] for e in row["ledger"]), 6),
     }
     return row
+
+
+def failed_row(
+    arm: Arm, task: Task[Any], task_index: int, repeat: int, error: RolloutError, attempts: int
+) -> JSONObject:
+    """The terminal row of a rollout that left nothing behind but its failure."""
+    seed = episode_seed(arm.run_seed, task.id, repeat)
+    row = terminal_row(arm, task, task_index, repeat, seed, Attempt(Transcript(), error=error))
+    timing = {"started": time.time(), "seconds": 0.0, "model_seconds": 0.0, "tool_seconds": 0.0}
+    return {**row, "attempts": attempts, "timing": timing}
 
 
 def _worth_another(error: RolloutError) -> bool:
@@ -143,7 +154,7 @@ async def _run_harness(arm: Arm, episode: EpisodeClient, meter: Meter) -> Transc
             raise
         raise HarnessError(f"harness {name} cancelled itself", detail=traceback.format_exc()) from e
     except (Exception, SystemExit) as e:
-        for cause in _causes(e):
+        for cause in causes(e):
             if isinstance(cause, RolloutError):
                 raise cause from None
             if isinstance(cause, LimitReached):
@@ -154,23 +165,6 @@ async def _run_harness(arm: Arm, episode: EpisodeClient, meter: Meter) -> Transc
     if not isinstance(transcript, Transcript) or not all(isinstance(item, dict) for item in transcript.items):
         raise HarnessError(f"harness {name} returned {transcript!r:.100}, which is no Transcript of items")
     return transcript
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An exception, the members of a group, and what each was raised from."""
-    seen: set[int] = set()
-    queue: list[BaseException] = [error]
-    while queue:
-        found = queue.pop(0)
-        if id(found) in seen:
-            continue
-        seen.add(id(found))
-        yield found
-        if isinstance(found, BaseExceptionGroup):
-            queue += found.exceptions
-        cause = found.__cause__ or found.__context__
-        if cause is not None:
-            queue.append(cause)
 
 
 async def _salvage(episode: EpisodeClient) -> list[JSONObject] | None:
@@ -187,7 +181,10 @@ async def _quietly(step: Awaitable[Any]) -> Any:
     return None
 
 
-def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, attempt: Attempt) -> JSONObject:
+def terminal_row(
+    arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, attempt: Attempt
+) -> JSONObject:
+    """What `docs/runs.md` calls a rollout row, with one attempt and no timing yet."""
     error, verdict = attempt.error, attempt.verdict
     reward = verdict.reward if verdict else None
     failure: JSONObject | None = None
@@ -195,6 +192,10 @@ def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, att
         failure = {"kind": error.kind, "message": str(error)}
         if error.detail:
             failure["detail"] = error.detail
+    ledger = (verdict.ledger if verdict else attempt.ledger) or []
+    spans = joined(attempt.transcript.spans, ledger)
+    if attempt.meter is not None and attempt.meter.recorder is not None:
+        strip_tokens(spans)
     return {
         "schema": SCHEMA,
         "rollout_id": f"{arm.run_id}/{task.id}/{repeat}",
@@ -212,12 +213,13 @@ def _row(arm: Arm, task: Task[Any], task_index: int, repeat: int, seed: int, att
         "reward": reward.score if reward else None,
         "components": reward.components if reward else {},
         "notes": reward.notes if reward else "",
+        **({"answer": reward.answer} if reward and reward.answer is not None else {}),
         "response": {"output": _output(attempt), "stop": attempt.transcript.stop},
-        "ledger": (verdict.ledger if verdict else attempt.ledger) or [],
+        "ledger": ledger,
         "usage": attempt.meter.as_json() if attempt.meter else None,
         **({"judge_usage": verdict.judge_usage} if verdict and verdict.judge_usage else {}),
         **(attempt.meter.recorder.as_json() if attempt.meter and attempt.meter.recorder else {}),
-        **({"spans": attempt.transcript.spans} if attempt.transcript.spans else {}),
+        **({"spans": spans} if spans else {}),
         **({"harness_facts": attempt.transcript.facts} if attempt.transcript.facts else {}),
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -13,7 +13,8 @@ from gym_mcp.coordinator import journal
 from gym_mcp.coordinator.config import RunConfig, make_config
 from gym_mcp.coordinator.connect import Parts, connect, differences, gather_tasks, identity
 from gym_mcp.coordinator.coordinator import Coordinator, remaining
-from gym_mcp.coordinator.events import Listener, RunStarted
+from gym_mcp.coordinator.events import Listener, RunStarted, VerifierChanged
+from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.manifest import make_manifest
 from gym_mcp.coordinator.memory import bound_by_memory
 from gym_mcp.coordinator.past import load_done, set_failed_aside, verify_again
@@ -22,6 +23,7 @@ from gym_mcp.coordinator.rundir import RunDirectory, digest_of_tasks
 from gym_mcp.datasets import parse_task
 from gym_mcp.errors import UsageError
 from gym_mcp.metrics.tally import Tally
+from gym_mcp.reverify.rescore import by_index
 from gym_mcp.scrub import MASK
 from gym_mcp.types import JSONObject, Task
 
@@ -78,6 +80,7 @@ async def resume(
     *,
     base_url: str | None = None,
     concurrency: int | None = None,
+    workers: int | None = None,
     retry_failed: bool = False,
 ) -> Outcome:
     """Run what `path` still lacks.
@@ -89,14 +92,20 @@ async def resume(
     directory.lock()
     try:
         manifest = directory.read_manifest()
+        if manifest.get("verifier_from"):
+            raise UsageError(
+                f"{path}: holds scores by the verifier of {manifest['verifier_from']}; "
+                "resume the run that it was made from"
+            )
         _ask_for_credentials(manifest["config"], base_url)
-        over = {k: v for k, v in (("base_url", base_url), ("concurrency", concurrency)) if v is not None}
+        given = (("base_url", base_url), ("concurrency", concurrency), ("workers", workers))
+        over = {k: v for k, v in given if v is not None}
         config = make_config({**manifest["config"], **over}, str(path))
         parts = await connect(config)
         try:
-            await _prepare(directory, manifest, config, parts)
+            await _prepare(directory, manifest, config, parts, listeners)
             if retry_failed:
-                set_failed_aside(directory)
+                set_failed_aside(directory, groups=parts.description.groups)
             return await _go_on(directory, config, parts, listeners, on_ready)
         finally:
             await parts.aclose()
@@ -111,7 +120,13 @@ def _ask_for_credentials(settings: JSONObject, base_url: str | None) -> None:
         raise UsageError("the environment's URL held credentials, which no run keeps: start a new run")
 
 
-async def _prepare(directory: RunDirectory, manifest: JSONObject, config: RunConfig, parts: Parts) -> None:
+async def _prepare(
+    directory: RunDirectory,
+    manifest: JSONObject,
+    config: RunConfig,
+    parts: Parts,
+    listeners: Iterable[Listener],
+) -> None:
     """Refuse what no longer is the same run; bring its scores up to a changed verifier."""
     now = identity(config, parts, directory.tasks_digest())
     changed = differences(manifest["identity"], now)
@@ -122,8 +137,10 @@ async def _prepare(directory: RunDirectory, manifest: JSONObject, config: RunCon
         )
     journal.repair(directory.rollouts_path)
     if changed:
-        await verify_again(directory, parts.client, _parser(parts, directory))
-        directory.write_manifest({**manifest, "identity": now})
+        for listener in listeners:
+            listener(VerifierChanged(tuple(changed)))
+        groups = parts.description.groups
+        await verify_again(directory, parts.client, _parser(parts, directory), manifest, now, groups=groups)
 
 
 async def _go_on(
@@ -138,10 +155,21 @@ async def _go_on(
     journal.repair(directory.rollouts_path)
     tally = _tally(manifest)
     done = load_done(directory, tally)
+    groups: Groups | None = None
+    if parts.description.groups:
+        groups = Groups(directory.waiting_path, parts.client, tally.repeats)
+        groups.load(done)
     bound = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None))
-    coordinator = Coordinator(
-        _arm(manifest, config, parts), journal.Journal(directory.rollouts_path), tally, bound.allowed
-    )
+    config = config.model_copy(update={"concurrency": bound.allowed})
+    coordinator: Coordinator
+    work: Callable[[], Awaitable[bool]]
+    if min(config.workers, config.concurrency, tally.expected - tally.done) > 1:
+        from gym_mcp.crew.start import make_crew
+
+        arm = make_arm(manifest, config, parts)
+        coordinator, work = make_crew(directory, arm, config, parts, tally, done, groups)
+    else:
+        coordinator, work = _in_process(directory, manifest, config, parts, tally, done, groups)
     for listener in listeners:
         coordinator.listen(listener)
     if on_ready is not None:
@@ -152,13 +180,39 @@ async def _go_on(
     )
     if bound.allowed < bound.asked:
         coordinator.emit(bound)
-    work = remaining(directory.task_rows, _parser(parts, directory), tally.repeats, done)
     try:
-        complete = await coordinator.run(work)
+        complete = await work()
     finally:
         metrics = _metrics(manifest, tally)
-        _write_metrics(directory, metrics)
+        _write_metrics(directory, {**metrics, **coordinator.lags.as_json()})
     return Outcome(directory.path, complete, metrics)
+
+
+def _in_process(
+    directory: RunDirectory,
+    manifest: JSONObject,
+    config: RunConfig,
+    parts: Parts,
+    tally: Tally,
+    done: bytearray,
+    groups: Groups | None,
+) -> tuple[Coordinator, Callable[[], Awaitable[bool]]]:
+    """The coordinator of a run in this process, and what it has to do."""
+    rows = journal.Journal(directory.rollouts_path)
+    coordinator = Coordinator(make_arm(manifest, config, parts), rows, tally, config.concurrency, groups)
+    parse = _parser(parts, directory)
+    work = remaining(directory.task_rows, parse, tally.repeats, done, task_by_task=groups is not None)
+    return coordinator, lambda: coordinator.run(work, _ended(directory, parse, groups))
+
+
+def _ended(
+    directory: RunDirectory, parse: Callable[[JSONObject], Task[Any]], groups: Groups | None
+) -> Iterator[tuple[int, Task[Any]]]:
+    """Groups that only wait for being scored: (task index, task)."""
+    if groups is not None:
+        rows = by_index(directory.tasks_path)
+        for index in groups.complete():
+            yield index, parse(rows(index))
 
 
 def summarize(path: Path) -> Outcome:
@@ -176,7 +230,7 @@ def summarize(path: Path) -> Outcome:
     return Outcome(path, metrics["complete"], metrics)
 
 
-def _arm(manifest: JSONObject, config: RunConfig, parts: Parts) -> Arm:
+def make_arm(manifest: JSONObject, config: RunConfig, parts: Parts) -> Arm:
     return Arm(
         manifest["run_id"],
         config.seed,

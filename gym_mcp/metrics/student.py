@@ -1,4 +1,4 @@
-"""Quantiles of Student's t, so that the core needs no scipy."""
+"""Quantiles of Student's t and of the beta distribution, so that the core needs no scipy."""
 
 from __future__ import annotations
 
@@ -56,6 +56,20 @@ def incomplete_beta(a: float, b: float, x: float) -> float:
         return 1.0 - incomplete_beta(b, a, 1.0 - x)
     front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x)) / a
     return front / _fraction(a, b, x)
+
+
+def beta_quantile(p: float, a: float, b: float) -> float:
+    """The p-quantile of the beta distribution, to about 1e-14 (bisection on its distribution function)."""
+    low, high = 0.0, 1.0
+    for _ in range(200):
+        middle = (low + high) / 2
+        if incomplete_beta(a, b, middle) < p:
+            low = middle
+        else:
+            high = middle
+        if high - low < 1e-15 * high:
+            break
+    return (low + high) / 2
 
 
 def _fraction(a: float, b: float, x: float) -> float:

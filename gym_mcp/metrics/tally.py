@@ -6,15 +6,28 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
-from math import isfinite
+from math import inf, isfinite
 from statistics import fmean
 from typing import Any, Final
 
-from gym_mcp.metrics.estimators import pass_at_k, pass_hat_k, score_interval
+from gym_mcp.metrics.estimators import pass_at_k, pass_hat_k
+from gym_mcp.metrics.intervals import score_interval, these_tasks_interval
+from gym_mcp.metrics.scores import TaskScores
 from gym_mcp.types import JSONObject
 
 FULL: Final = 1e-9
 """How far from the best score a full one may be: a sum of weights is rarely exactly 1."""
+
+
+def is_full(reward: float, best: float) -> bool:
+    """Whether a rollout passes: it has a full score."""
+    return abs(reward - best) <= FULL
+
+
+def worst_score(bounds: tuple[float, float], *, higher_is_better: bool) -> float:
+    """What a failed rollout counts when it must count: the worst end of the range, 0 where there is none."""
+    worst = bounds[0] if higher_is_better else bounds[1]
+    return worst if isfinite(worst) else 0.0
 
 
 class Tally:
@@ -35,8 +48,7 @@ class Tally:
         self.repeats = repeats
         self.reward_range = reward_range
         self.best = reward_range[1] if higher_is_better else reward_range[0]
-        worst = reward_range[0] if higher_is_better else reward_range[1]
-        self.worst = worst if isfinite(worst) else 0.0
+        self.worst = worst_score(reward_range, higher_is_better=higher_is_better)
         self.failed: Counter[str] = Counter()
         self.failure_examples: dict[str, str] = {}
         """One message for each kind of failure: the first in the alphabet, whatever came first."""
@@ -44,6 +56,7 @@ class Tally:
         self._cost: Fraction | None = Fraction(0)
         self.tool_calls = 0
         self.tool_errors = 0
+        self._two_valued = True
         self._scored = array("Q", bytes(8 * tasks))
         self._passed = array("Q", bytes(8 * tasks))
         self._failures = array("Q", bytes(8 * tasks))
@@ -73,7 +86,8 @@ class Tally:
         if row["outcome"] == "scored":
             self._scored[index] += 1
             self._add_reward(index, row["reward"])
-            self._passed[index] += abs(row["reward"] - self.best) <= FULL
+            self._passed[index] += is_full(row["reward"], self.best)
+            self._two_valued = self._two_valued and row["reward"] in self.reward_range
         else:
             self._failures[index] += 1
             kind, message = row["failure"]["kind"], row["failure"]["message"]
@@ -119,13 +133,24 @@ class Tally:
 
     def headline(self) -> tuple[float | None, tuple[float, float] | None]:
         """(pass@1, its 95% interval), failures left out."""
-        rates = [self._passed[i] / self._scored[i] for i in self._with_scores()]
-        return _mean(rates), score_interval(rates)
+        passes = self._passes()
+        return passes.mean, _pair(passes)
+
+    def _passes(self, *, failed_too: bool = False) -> TaskScores:
+        found = TaskScores()
+        for i in range(self.tasks):
+            n = self._scored[i] + (self._failures[i] if failed_too else 0)
+            if n:
+                found.add_passes(n, self._passed[i])
+        return found
 
     def metrics(self) -> JSONObject:
         """Everything the run's table shows; the content of `metrics.json`."""
         pass_1, interval = self.headline()
-        reward_interval = score_interval(self._task_means(), self.reward_range)
+        passes = self._passes()
+        repeats = passes.repeats if self._two_valued else inf
+        reward_interval = score_interval(self._task_means(), self.reward_range, repeats=repeats)
+        here = these_tasks_interval(passes)
         return {
             "expected": self.expected,
             "scored": self.scored,
@@ -138,6 +163,7 @@ class Tally:
             "mean_reward_ci95": list(reward_interval) if reward_interval else None,
             "pass_at_1": pass_1,
             "ci95": list(interval) if interval else None,
+            "ci95_these_tasks": [here.low, here.high] if here else None,
             "failed_as_zero": self._failed_as_zero(),
             **self._by_k(),
             **self._buckets(),
@@ -148,16 +174,16 @@ class Tally:
 
     def _failed_as_zero(self) -> JSONObject:
         """The same numbers with each failed rollout counted as the worst score; as 0 where there is no worst."""
-        means, rates = [], []
+        means = []
         for i in range(self.tasks):
             n = self._scored[i] + self._failures[i]
             if n:
                 means.append((self._total(i) + self._failures[i] * self.worst) / n)
-                rates.append(self._passed[i] / n)
-        interval = score_interval(rates)
+        passes = self._passes(failed_too=True)
+        interval = _pair(passes)
         return {
             "mean_reward": _mean(means),
-            "pass_at_1": _mean(rates),
+            "pass_at_1": passes.mean,
             "ci95": list(interval) if interval else None,
         }
 
@@ -185,6 +211,10 @@ class Tally:
             "never_pass": never,
             "unscored_tasks": self.tasks - scored,
         }
+
+
+def _pair(passes: TaskScores) -> tuple[float, float] | None:
+    return score_interval(passes.means, repeats=passes.repeats)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -15,6 +16,8 @@ from gym_mcp.models.sampler import Sampler
 from gym_mcp.types import Item, JSONObject, assistant_message, text_of
 
 GIVES_UP: Final = "I do not know."
+ASIDE: Final = "Side task:"
+"""How the system message of a question on the side begins: to review, plan or choose, not to act or answer."""
 WORDS: Final = (
     "amber basin cedar delta ember fjord grove harbor island jasper kettle lantern meadow north orchid pebble "
     "quarry river summit timber umber valley willow yonder zephyr"
@@ -75,22 +78,74 @@ class Embedded(Model):
 
 
 class Oracle(Embedded):
-    """`builtin/oracle`: plays the environment's reference solution."""
+    """`builtin/oracle`: plays the environment's reference solution.
+
+    Its place is the step after the last one that stands in the conversation. So an answer that a harness drops
+    (one of some samples, a draft) is given again, and a question on the side does not move it.
+    """
 
     def __init__(self, spec: str = "builtin/oracle") -> None:
         super().__init__(spec)
-        self._pending: list[str] = []
+        self._played: dict[str, _Played] = {}
+        """What it answered, by the ids of its items."""
+        self._last: _Played | None = None
 
     async def turn(self, request: Request) -> list[Item]:
         if self.context is None:
             raise ModelError(f"{self.spec} plays an environment's solution: it works inside a rollout only")
-        results = outputs_of(self._pending, request.input) if self._pending else _reply(request.input)
-        step = await self.context.episode.reference_step(self._turns, results)
+        question = aside_of(request.input)
+        if question is not None:
+            return [self.message(answer_aside(question))]
+        before = self._place(request.input)
+        index = before.step + 1 if before else 0
+        calls = before.calls if before else []
+        results = outputs_of(calls, request.input) if calls else _reply(request.input)
+        step = await self.context.episode.reference_step(index, results)
         items = [self.call(call.name, call.arguments) for call in step.calls]
-        self._pending = [item["call_id"] for item in items]
+        played = _Played(index, [item["call_id"] for item in items], step.say or "")
         if step.say is not None or not items:
             items.insert(0, self.message(step.say or ""))
+        self._last = played
+        self._played |= {item["id"]: played for item in items} | {call_id: played for call_id in played.calls}
         return items
+
+    def _place(self, items: Sequence[Item]) -> _Played | None:
+        """The last of its answers that stands in the conversation."""
+        for item in reversed(items):
+            found = self._played.get(item.get("call_id") or item.get("id") or "")
+            if found is not None:
+                return found
+            if self._last and not self._last.calls and item.get("role") == "assistant":
+                if "id" not in item and text_of(item) == self._last.say:  # a dialect without ids of messages
+                    return self._last
+        return None
+
+
+class _Played(NamedTuple):
+    """A step as it was played: its number, the ids of its calls, and what it said."""
+
+    step: int
+    calls: list[str]
+    say: str
+
+
+def aside_of(items: Sequence[Item]) -> str | None:
+    """The text of a question on the side: its first message, the system's, begins with `ASIDE`. Else None."""
+    if not items or items[0].get("role") not in ("system", "developer"):
+        return None
+    return "\n".join(map(text_of, items[1:])) if text_of(items[0]).startswith(ASIDE) else None
+
+
+def answer_aside(question: str) -> str:
+    """What a scripted model says as reviewer, planner or chooser. It knows one thing: whether an answer gave up.
+
+    Of numbered candidates it takes the first that did not give up; else it asks for another try when the last
+    line gives up, and has no objection otherwise.
+    """
+    candidates: list[tuple[str, str]] = re.findall(r"^Candidate (\d+):\n(.*)$", question, re.MULTILINE)
+    if candidates:
+        return next((number for number, text in candidates if text != GIVES_UP), candidates[0][0])
+    return "RETRY" if question.endswith(GIVES_UP) else "OK"
 
 
 def _reply(items: Sequence[Item]) -> list[str]:
@@ -113,24 +168,33 @@ def outputs_of(call_ids: Sequence[str], items: Sequence[Item]) -> list[str]:
 
 
 class NoisyOracle(Oracle):
-    """`builtin/noisy-oracle?p=0.7`: the oracle with probability `p` in a rollout, else it gives up at once."""
+    """`builtin/noisy-oracle?p=0.7`: the oracle with probability `p` in a rollout, else it gives up at once.
 
-    def __init__(self, spec: str = "builtin/noisy-oracle", p: float = 0.7) -> None:
+    With `per=turn` it is drawn anew for each answer, so that asking again can help.
+    """
+
+    def __init__(self, spec: str = "builtin/noisy-oracle", p: float = 0.7, per: str = "rollout") -> None:
         super().__init__(spec)
         self.p = p
+        self.per = per
         self.plays = True
+        self._rng = random.Random(0)
 
     def fresh(self, context: RolloutContext) -> Embedded:
-        model = NoisyOracle(self.spec, self.p)
+        model = NoisyOracle(self.spec, self.p, self.per)
         # A stream of its own: the environment draws from Random(seed), and success must not hang on what it drew.
-        model.plays = random.Random(f"{context.seed} noisy-oracle").random() < self.p
+        model._rng = random.Random(f"{context.seed} noisy-oracle")
+        model.plays = self.per == "turn" or model._rng.random() < self.p
         return model
 
     async def turn(self, request: Request) -> list[Item]:
-        return await super().turn(request) if self.plays else [self.message(GIVES_UP)]
+        plays = self.plays
+        if self.per == "turn" and aside_of(request.input) is None:
+            plays = self._rng.random() < self.p
+        return await super().turn(request) if plays else [self.message(GIVES_UP)]
 
     def identity(self) -> JSONObject:
-        return {"spec": self.spec, "p": self.p}
+        return {"spec": self.spec, "p": self.p} | ({} if self.per == "rollout" else {"per": self.per})
 
 
 class RandomCalls(Embedded):

@@ -28,7 +28,7 @@ _CATALOGUE: Final = (
     ("builtin/oracle", "plays the environment's reference solution", "an environment with solution()"),
     (
         "builtin/noisy-oracle?p=0.7",
-        "the oracle with probability p a rollout, else it gives up",
+        "the oracle with probability p a rollout (per=turn: an answer), else it gives up",
         "an environment with solution()",
     ),
     ("builtin/random?turns=3", "random calls that fit the tools' schemas, then random words", "nothing"),
@@ -107,16 +107,26 @@ def _replay(directory: str) -> Model:
 def _builtin(spec: str, name: str, query: JSONObject, params: Mapping[str, Any]) -> Model:
     from gym_mcp.models import builtin
 
-    makers: dict[str, tuple[str, ...]] = {"oracle": (), "noisy-oracle": ("p",), "random": ("turns",), "null": ()}
+    makers: dict[str, tuple[str, ...]] = {
+        "oracle": (),
+        "noisy-oracle": ("p", "per"),
+        "random": ("turns",),
+        "null": (),
+    }
     if name not in makers:
         raise UsageError(f"--model {spec}: no builtin model `{name}`{did_you_mean(name, makers)}")
     for key in query:
         if key not in makers[name]:
-            raise UsageError(f"--model {spec}: `builtin/{name}` has no parameter `{key}`")
+            raise UsageError(
+                f"--model {spec}: `builtin/{name}` has no parameter `{key}`{did_you_mean(key, makers[name])}"
+            )
     # `params` may hold sampling settings for other models of a sweep: what means nothing here is passed over.
     own = query | {key: value for key, value in params.items() if key in makers[name]}
     if name == "noisy-oracle":
-        return builtin.NoisyOracle(spec, _number(spec, own, "p", 0.7, 0.0, 1.0))
+        per = own.get("per", "rollout")
+        if per not in ("rollout", "turn"):
+            raise UsageError(f"--model {spec}: per is `rollout` or `turn`, not {per!r}")
+        return builtin.NoisyOracle(spec, _number(spec, own, "p", 0.7, 0.0, 1.0), per)
     if name == "random":
         return builtin.RandomCalls(spec, int(_number(spec, own, "turns", 3, 0, 1_000_000)))
     return builtin.Oracle(spec) if name == "oracle" else builtin.Null(spec)

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator, SchemaError
 from gym_mcp.datasets import as_row, explicit_id, parse_task
 from gym_mcp.environment import Environment
 from gym_mcp.errors import EnvironmentFailure, UsageError
-from gym_mcp.report_card.card import Check, counted, fail, ok
+from gym_mcp.report_card.card import Check, counted, fail, ok, skip
 from gym_mcp.report_card.exam import Exam
 from gym_mcp.report_card.play import Trace, perform
 from gym_mcp.tools import Tool
@@ -117,6 +117,11 @@ async def no_leak(exam: Exam) -> Check:
                 leaks.append((task.id, f"{where} {gold!r:.80} stands in: {_around(views[task.id], told)}"))
     if leaks:
         return fail("no_leak", "an agent can read an answer in tools or resources", leaks)
+    if not answers:
+        fields = "answer, expected..., gold..., reference..., solution, target"
+        return skip(
+            "no_leak", f"no answer to look for: no text in a field named {fields}, no last word that counts"
+        )
     return ok("no_leak", f"tools and resources hold no answer ({counted(answers, 'text')} sought)")
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from gym_mcp.direct import DirectClient
 from gym_mcp.environment import Environment
+from gym_mcp.errors import EnvironmentFailure
 from gym_mcp.models.sampler import Sampler
 from gym_mcp.report_card.card import Timing
 from gym_mcp.report_card.play import Trace, perform, perform_solution
 from gym_mcp.seeds import episode_seed
-from gym_mcp.types import Call, Item, Task
+from gym_mcp.types import Call, GroupRollout, Item, Reward, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Exam:
     effort: Effort
     client: DirectClient
     traces: dict[str, Trace] = field(default_factory=dict)
+    stuck: EnvironmentFailure | None = None
+    """Why nothing is played any more."""
 
     def episode_seed(self, task: Task[Any], repeat: int = 0) -> int:
         return episode_seed(self.seed, task.id, repeat)
@@ -58,13 +61,38 @@ class Exam:
 
     async def trace(self, task: Task[Any]) -> Trace:
         """The play of `task` that other plays are compared with: the solution, or random calls without one."""
+        if self.stuck is not None:
+            raise self.stuck.with_traceback(None)
         if task.id not in self.traces:
-            self.traces[task.id] = await self.play(task)
+            started = time.monotonic()
+            try:
+                self.traces[task.id] = await self.play(task)
+            except EnvironmentFailure as e:
+                if time.monotonic() - started >= self.cls.call_timeout:  # each further play would wait as long
+                    self.stuck = e
+                raise
         return self.traces[task.id]
 
     async def play(self, task: Task[Any], repeat: int = 0) -> Trace:
         """A fresh play of the solution, or of the task's random calls."""
         return await play_task(self.client, self.cls, task, self.episode_seed(task, repeat))
+
+    async def nothing(self, task: Task[Any]) -> Trace:
+        """A play that does and says nothing."""
+        return await perform(self.client, task, self.episode_seed(task), ())
+
+    async def against_nothing(self, task: Task[Any]) -> tuple[Reward, Reward]:
+        """Rewards of the kept play and of one that does nothing; of the two as a group where groups are scored."""
+        pair = [await self.trace(task), await self.nothing(task)]
+        if not self.cls.has("verify_group"):
+            return pair[0].reward, pair[1].reward
+        first, second = await self.grouped(task, pair)
+        return first, second
+
+    async def grouped(self, task: Task[Any], traces: Sequence[Trace]) -> list[Reward]:
+        """The rewards that plays of one task get as a group, in their order."""
+        members = [GroupRollout(i, t.transcript, t.reward, t.ledger) for i, t in enumerate(traces)]
+        return (await self.client.verify_group(task, members)).rewards
 
     def timing(self) -> Timing:
         """Times of the plays kept."""

@@ -44,9 +44,11 @@ async def examine(
     seed: int = 0,
     limit: int | None = None,
     effort: Effort | None = None,
+    on_check: Callable[[str], None] | None = None,
 ) -> ReportCard:
     """Examine an environment on `tasks`, on the rows of the file `source`, or on its own; at most `limit` of them.
 
+    `on_check` hears the name of each check as it begins.
     Raises `UsageError` for rows of `source` that do not fit; the environment's own are its own fault and fail a
     check.
     """
@@ -66,7 +68,9 @@ async def examine(
     client = DirectClient(cls, store=EpisodeStore(cls, remember=0))
     async with client:
         exam = Exam(cls, chosen, seed, effort or Effort(), client)
-        for check in CHECKS:
+        for check in (*CHECKS, sameness.group) if cls.has("verify_group") else CHECKS:
+            if on_check is not None:
+                on_check(getattr(check, "__name__", ""))
             card.checks.append(_once(await _run(check, exam, unfit), card.checks))
         card.timing = exam.timing()
     card.seconds = round(time.monotonic() - started, 3)

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from gym_mcp.report_card.card import Check, counted, fail, ok
 from gym_mcp.report_card.elsewhere import Unreachable, fingerprints_elsewhere
 from gym_mcp.report_card.exam import Exam
-from gym_mcp.report_card.play import Trace, perform
+from gym_mcp.report_card.play import Trace, perform, repeat
+
+
+async def group(exam: Exam) -> Check:
+    """A group's scores do not depend on the order in which its rollouts ended."""
+    tasks = exam.sample()
+    for task in tasks:
+        seed = exam.episode_seed(task)
+        traces = [await exam.trace(task), await exam.nothing(task)]
+        traces += [await repeat(exam.client, task, seed, answer) for answer in ("A", "0")]
+        first = await exam.grouped(task, traces)
+        turned = (await exam.grouped(task, traces[::-1]))[::-1]
+        for a, b in zip(first, turned, strict=True):
+            if not math.isclose(a.score, b.score, abs_tol=1e-9):
+                seen = [(task.id, f"{a.score} and {b.score} for the same rollout")]
+                return fail("group", "the order of a group changes its scores", seen)
+    return ok("group", f"groups score the same in any order ({counted(len(tasks), 'task')})")
 
 
 async def replay(exam: Exam) -> Check:

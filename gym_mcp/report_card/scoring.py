@@ -11,7 +11,7 @@ from gym_mcp.environment import Environment
 from gym_mcp.report_card.card import Check, counted, fail, ok, skip
 from gym_mcp.report_card.exam import Exam
 from gym_mcp.report_card.play import Event, Trace, repeat
-from gym_mcp.types import Transcript
+from gym_mcp.types import Reward, Transcript
 
 CONSTANTS: Final = ("", "A", "0", "yes", "I do not know")
 NO_SOLUTION: Final = "no solution(): write one, and every task is proven solvable"
@@ -36,12 +36,13 @@ async def oracle(exam: Exam) -> Check:
     short: list[tuple[str, str]] = []
     for task in exam.tasks:
         trace = await exam.trace(task)
-        score = trace.reward.score
+        reward = (await exam.against_nothing(task))[0] if exam.cls.has("verify_group") else trace.reward
+        score = reward.score
         reached = (
             math.isclose(score, top, abs_tol=_TOLERANCE) if math.isfinite(top) else above_floor(exam.cls, score)
         )
         if not reached:
-            short.append((task.id, f"reward {score:g}{_why(trace)}"))
+            short.append((task.id, f"reward {score:g}{_why(trace, reward)}"))
     goal = f"{top:g}" if math.isfinite(top) else "more than the floor"
     if short:
         return fail(
@@ -50,9 +51,9 @@ async def oracle(exam: Exam) -> Check:
     return ok("oracle", f"solution() gets {goal} on {counted(len(exam.tasks), 'task')}")
 
 
-def _why(trace: Trace) -> str:
+def _why(trace: Trace, reward: Reward) -> str:
     errors = [f"{e['name']} said: {e['result']}" for e in trace.ledger if e["error"]]
-    parts = [trace.reward.notes, errors[0] if errors else ""]
+    parts = [reward.notes, errors[0] if errors else ""]
     return "".join(f"; {part}" for part in parts if part)
 
 
@@ -60,9 +61,10 @@ async def null(exam: Exam) -> Check:
     """An agent that does and says nothing gets no more than the floor on any task."""
     over: list[tuple[str, str]] = []
     for task in exam.tasks:
-        trace = await repeat(exam.client, task, exam.episode_seed(task), None)
-        if above_floor(exam.cls, trace.reward.score):
-            over.append((task.id, f"reward {trace.reward.score:g} for nothing"))
+        grouped = exam.cls.has("verify_group")
+        reward = (await exam.against_nothing(task))[1] if grouped else (await exam.nothing(task)).reward
+        if above_floor(exam.cls, reward.score):
+            over.append((task.id, f"reward {reward.score:g} for nothing"))
     floor = f"the floor of {exam.cls.floor:g}"
     if over:
         return fail("null", f"doing nothing beats {floor} on {len(over)} of {len(exam.tasks)} tasks", over)

@@ -1,4 +1,4 @@
-"""Writes new environments: a working one, with the author's name in it, to change step by step."""
+"""Writes new environments and harnesses: working ones, with the author's name, to change step by step."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Final
 
 from gym_mcp.errors import UsageError
 
-TEMPLATE: Final = Path(__file__).parent / "environment"
+TEMPLATES: Final = Path(__file__).parent
+TEMPLATE: Final = TEMPLATES / "environment"
 _NAME, _CLASS = "my_environment", "MyEnvironment"
 
 
 def check_name(name: str) -> str:
-    """`name`, or `UsageError` when no environment can be called that."""
+    """`name`, or `UsageError` when no environment or harness can be called that."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
         words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+", name)
         hint = "_".join(w.lower() for w in words).lstrip("0123456789_")
@@ -33,6 +34,20 @@ def write_folder(name: str, parent: Path) -> Path:
     folder.mkdir(parents=True)
     for template in ("server.py", "tasks.jsonl", "README.md", f"test_{_NAME}.py"):
         (folder / template.replace(_NAME, name)).write_text(_named(template, name), encoding="utf-8")
+    return folder
+
+
+def write_harness(name: str, parent: Path, *, langgraph: bool) -> Path:
+    """Write the harness `name` as a folder below `parent`; the folder. Never overwrites."""
+    folder = parent / check_name(name)
+    if folder.exists():
+        raise UsageError(f"{folder} exists already: choose another name or --dir")
+    folder.mkdir(parents=True)
+    source = TEMPLATES / ("langgraph_harness" if langgraph else "harness")
+    for template in (source / "harness.py", source / "README.md", TEMPLATES / "harness" / "test_my_harness.py"):
+        text = template.read_text(encoding="utf-8").replace("my_harness", name)
+        text = text.replace("MyHarness", "".join(w.capitalize() for w in name.split("_")))
+        (folder / template.name.replace("my_harness", name)).write_text(text, encoding="utf-8")
     return folder
 
 

@@ -19,10 +19,11 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
+from gym_mcp.environment import Environment
 from gym_mcp.episode import FINISHED, Episode
 from gym_mcp.errors import EpisodeGone
 from gym_mcp.server.service import EpisodeOf, Service
-from gym_mcp.server.wire import ENDED
+from gym_mcp.server.wire import CALLER, ENDED
 from gym_mcp.tools import Tool
 from gym_mcp.types import Image, Item, JSONObject, ToolResult, ToolSpec, text_of
 
@@ -34,12 +35,18 @@ _NO_RESOURCE: Final = "No such resource."
 
 def agent_server(service: Service, episode_of: EpisodeOf) -> Server[Any]:
     """The agent plane of one environment type. `episode_of(ctx)` finds the episode of a request."""
-    plane = AgentPlane(service, episode_of)
     cls = service.environment_type
-    hint = CacheHint(ttl_ms=LIST_TTL_MS, scope="private")
     server: Server[Any] = Server(
-        cls.name,
-        version=cls.version,
+        cls.name, version=cls.version, **handlers(AgentPlane(service, episode_of), LIST_TTL_MS)
+    )
+    server.middleware.clear()  # OpenTelemetry, on by default: 15 us a call, and nothing leaves the machine
+    return server
+
+
+def handlers(plane: AgentPlane, ttl_ms: int) -> dict[str, Any]:
+    """What an SDK server needs to be `plane`, whose lists a client may keep for `ttl_ms`."""
+    hint = CacheHint(ttl_ms=ttl_ms, scope="private")
+    return dict(
         on_list_tools=plane.list_tools,
         on_call_tool=plane.call_tool,
         on_list_prompts=plane.list_prompts,
@@ -47,7 +54,7 @@ def agent_server(service: Service, episode_of: EpisodeOf) -> Server[Any]:
         on_list_resources=plane.list_resources,
         on_list_resource_templates=plane.list_templates,
         on_read_resource=plane.read_resource,
-        get_tool_input_schema=_annotated(cls.tools()).get,
+        get_tool_input_schema=_annotated(plane.environment_type.tools()).get,
         cache_hints={
             "tools/list": hint,
             "prompts/list": hint,
@@ -57,8 +64,6 @@ def agent_server(service: Service, episode_of: EpisodeOf) -> Server[Any]:
             "server/discover": hint,
         },
     )
-    server.middleware.clear()  # OpenTelemetry, on by default: 15 us a call, and nothing leaves the machine
-    return server
 
 
 class AgentPlane:
@@ -68,6 +73,10 @@ class AgentPlane:
         self._service = service
         self._episode = episode_of
 
+    @property
+    def environment_type(self) -> type[Environment[Any]]:
+        return self._service.environment_type
+
     async def list_tools(self, ctx: Context, params: Any) -> types.ListToolsResult:
         episode = self._episode(ctx)
         episode.seen = True
@@ -76,7 +85,7 @@ class AgentPlane:
     async def call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         episode = self._episode(ctx)
         try:
-            return as_mcp(await episode.call(params.name, params.arguments or {}))
+            return as_mcp(await episode.call(params.name, params.arguments or {}, _caller(ctx)))
         finally:
             self._service.record(episode)
 
@@ -116,6 +125,11 @@ class AgentPlane:
         return types.ReadResourceResult(
             contents=[types.BlobResourceContents(uri=params.uri, mime_type=media_type, blob=blob)]
         )
+
+
+def _caller(ctx: Context) -> str:
+    caller = ctx.meta.get(CALLER) if ctx.meta else None
+    return caller if isinstance(caller, str) else ""
 
 
 def _annotated(tools: Mapping[str, Tool]) -> dict[str, JSONObject]:

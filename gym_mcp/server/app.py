@@ -14,7 +14,7 @@ import hmac
 import re
 import secrets
 from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -37,7 +37,47 @@ _BEARER: Final = b"bearer "
 _EVENTS: Final = re.compile(rb"text/event-stream(?!\s*;\s*q=0)")
 
 
-class App:
+class GatedApp:
+    """What every listener of ours does before MCP sees a request. `hosts` are names allowed besides loopback."""
+
+    def __init__(self, hosts: Sequence[str] = ()) -> None:
+        self._check_host = HostCheck(hosts)
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Serve meanwhile."""
+        raise NotImplementedError
+
+    def admit(self, scope: Scope, headers: Headers) -> StreamableHTTPSessionManager:
+        """The session manager that answers; `Refused` for whatever does not exist or is not allowed."""
+        raise NotImplementedError
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._lifespan(receive, send)
+        if scope["type"] != "http":
+            return await send({"type": "websocket.close", "code": 1008})
+        try:
+            headers = gate.clean(scope)
+            self._check_host(headers)
+            manager = self.admit(scope, headers)
+            if scope["method"] != "POST":
+                raise Refused(405, "Method Not Allowed", [(b"allow", b"POST")])
+            limit = gate.MAX_OPERATOR_BODY if _ORIGIN in scope else gate.MAX_BODY
+            body = await gate.read_body(headers, receive, limit)
+            gate.check_json(body)
+        except Refused as refused:
+            return await gate.refuse(refused, send)
+        await manager.handle_request(scope, gate.replay(body, receive), send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with self.running():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class App(GatedApp):
     """The environments of one listener.
 
     `planes` says which planes it answers for; `base_url` is where agents reach the agent plane, by default the
@@ -54,12 +94,12 @@ class App:
         base_url: str | None = None,
         hosts: Sequence[str] = (),
     ) -> None:
+        super().__init__(hosts)
         self._routes = {quote(s.name, safe=""): Planes(s, base_url) for s in services}
         if len(self._routes) != len(services):
             raise UsageError("two of the environments have the same name")
         self._key = key.encode()
         self._planes = frozenset(planes)
-        self._check_host = HostCheck(hosts)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -71,28 +111,7 @@ class App:
                     await stack.enter_async_context(manager.run())
             yield
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            return await self._lifespan(receive, send)
-        if scope["type"] != "http":
-            return await send({"type": "websocket.close", "code": 1008})
-        try:
-            headers = gate.clean(scope)
-            self._check_host(headers)
-            manager = self._admit(scope, headers)
-            body = await gate.read_message(scope, headers, receive)
-        except Refused as refused:
-            return await gate.refuse(refused, send)
-        await manager.handle_request(scope, gate.replay(body, receive), send)
-
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        await receive()
-        async with self.running():
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-
-    def _admit(self, scope: Scope, headers: Headers) -> StreamableHTTPSessionManager:
+    def admit(self, scope: Scope, headers: Headers) -> StreamableHTTPSessionManager:
         """The session manager that answers; the same refusal for whatever does not exist or is not allowed.
 
         The path is compared as it was sent: nothing is decoded or normalised, so there is nothing to trick.
@@ -150,7 +169,9 @@ class Planes:
         self._base_url = base_url
         self.agent = AgentManagers(agent_server(service, _episode_of))
         operator = operator_server(service, self._agent_url)
-        self.operator = StreamableHTTPSessionManager(operator, stateless=True, json_response=True)
+        self.operator = StreamableHTTPSessionManager(
+            operator, stateless=True, json_response=True, max_request_body_size=gate.MAX_OPERATOR_BODY
+        )
         self.managers = (self.agent.streaming, self.agent.plain, self.operator)
 
     def _agent_url(self, ctx: Any, handle: str) -> str:

@@ -10,6 +10,8 @@ import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 MAX_BODY: Final = 4 * 1024 * 1024
+MAX_OPERATOR_BODY: Final = 64 * 1024 * 1024
+"""Of a request with the operator's key: `verify_group` takes a whole group's transcripts."""
 MAX_DEPTH: Final = 64
 """Levels of nested arrays and objects in a request."""
 _LOOPBACK: Final = frozenset({b"127.0.0.1", b"localhost", b"[::1]"})
@@ -74,10 +76,10 @@ def clean(scope: Scope) -> Headers:
     return found
 
 
-async def read_body(headers: Headers, receive: Receive) -> bytes:
-    """The whole body, refused once it is longer than `MAX_BODY`."""
+async def read_body(headers: Headers, receive: Receive, limit: int = MAX_BODY) -> bytes:
+    """The whole body, refused once it is longer than `limit` bytes."""
     declared = headers.get(b"content-length", b"0")
-    if not declared.isdigit() or int(declared[:12]) > MAX_BODY:
+    if not declared.isdigit() or int(declared[:12]) > limit:
         raise Refused(413, "Content Too Large")
     body = b""
     while True:
@@ -86,19 +88,10 @@ async def read_body(headers: Headers, receive: Receive) -> bytes:
             raise Refused(400, "Bad Request: the body was cut short")
         part: bytes = message.get("body", b"")
         body = body + part if body else part
-        if len(body) > MAX_BODY:
+        if len(body) > limit:
             raise Refused(413, "Content Too Large")
         if not message.get("more_body", False):
             return body
-
-
-async def read_message(scope: Scope, headers: Headers, receive: Receive) -> bytes:
-    """The JSON-RPC message of a POST, which is the only method that MCP needs here."""
-    if scope["method"] != "POST":
-        raise Refused(405, "Method Not Allowed", [(b"allow", b"POST")])
-    body = await read_body(headers, receive)
-    check_json(body)
-    return body
 
 
 def check_json(body: bytes) -> None:

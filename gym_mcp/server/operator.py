@@ -24,7 +24,8 @@ from gym_mcp.server import wire
 from gym_mcp.server.service import Service
 from gym_mcp.server.wire import EXTENSION, STRUCTURED_ONLY, VERSION, failure
 from gym_mcp.tools import tool, tools_of
-from gym_mcp.types import JSONObject, Transcript
+from gym_mcp.types import GroupRollout, JSONObject, Reward, Task, Transcript
+from gym_mcp.verdict import verify_group
 
 Context = ServerRequestContext[Any, Any]
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Operator:
             "higher_is_better": about.higher_is_better,
             "floor": about.floor,
             "has_solution": about.has_solution,
+            "groups": about.groups,
             "num_tasks": count,
             "tools": about.tools,  # type: ignore[typeddict-item]
             "identity": dict(about.identity),
@@ -95,12 +97,7 @@ class Operator:
             key: Makes the call safe to repeat: the same key gives the same live episode.
             ttl: Seconds without a call after which the episode expires; the server may allow less.
         """
-        if (task_id is None) == (task is None):
-            raise UsageError("open_episode: give one of `task_id` and `task`")
-        if task is not None:
-            chosen = parse_task(self._service.environment_type, task, "task")
-        else:
-            chosen = self._service.task(task_id or "")
+        chosen = self._task("open_episode", task_id, task)
         used = episode_seed(0, chosen.id, repeat) if seed is None else seed
         episode = await self._service.store.open(chosen, used, key=key, ttl=ttl)
         cls = episode.environment_type
@@ -132,11 +129,18 @@ class Operator:
         return {"tools": tools, "tools_digest": self._service.tools_digest(live.tools)}
 
     @tool
-    async def call_tool(self, episode: Handle, name: str, arguments: JSONObject) -> wire.Called:
-        """Relay an agent's tool call, for agents that cannot reach the agent plane themselves."""
+    async def call_tool(self, episode: Handle, name: str, arguments: JSONObject, caller: str = "") -> wire.Called:
+        """Relay an agent's tool call, for agents that cannot reach the agent plane themselves.
+
+        Args:
+            episode: The handle that `open_episode` gave.
+            name: The tool's name.
+            arguments: The tool's arguments.
+            caller: The agent's own name for the part of it that calls, for the ledger.
+        """
         live = self._live(episode)
         try:
-            result = await live.call(name, arguments)
+            result = await live.call(name, arguments, caller)
         finally:
             self._service.record(live)
         images: list[wire.ImageInfo] = [
@@ -177,9 +181,49 @@ class Operator:
             "notes": reward.notes,
             "ledger": _ledger(known),
         }
+        if reward.answer is not None:
+            verdict["answer"] = reward.answer
         if known.judge_usage:
             verdict["judge_usage"] = known.judge_usage
         return verdict
+
+    @tool(read_only=True)
+    async def verify_group(
+        self,
+        rollouts: Annotated[list[wire.Member], Field(min_length=1)],
+        task_id: str | None = None,
+        task: JSONObject | None = None,
+    ) -> wire.GroupVerified:
+        """Score all rollouts of one task together, for an environment that `describe` says scores `groups`.
+
+        Args:
+            rollouts: Each with its `repeat` and `items`, and what `verify_episode` said of it.
+            task_id: One of the environment's own tasks.
+            task: A task row, in the place of `task_id`.
+        """
+        cls = self._service.environment_type
+        if not cls.has("verify_group"):
+            raise UsageError(f"verify_group: {cls.name} scores each rollout alone")
+        members = [
+            GroupRollout(
+                m["repeat"],
+                Transcript(m["items"], m.get("stop", "completed")),
+                Reward(m.get("reward", cls.floor), m.get("components", {}), m.get("notes", ""), m.get("answer")),
+                m.get("ledger", []),
+            )
+            for m in rollouts
+        ]
+        verdict = await verify_group(cls, self._task("verify_group", task_id, task), members)
+        scored: list[wire.Scored] = [
+            {
+                "reward": r.score,
+                "components": r.components,
+                "notes": r.notes,
+                **({} if r.answer is None else {"answer": r.answer}),  # type: ignore[typeddict-item]
+            }
+            for r in verdict.rewards
+        ]
+        return {"rewards": scored, **({"judge_usage": verdict.judge_usage} if verdict.judge_usage else {})}  # type: ignore[typeddict-item]
 
     @tool(read_only=True)
     async def episode_state(self, episode: Handle) -> wire.State:
@@ -210,6 +254,13 @@ class Operator:
         """Close an episode. Closing one that is gone does nothing."""
         await self._service.store.close(episode)
         return {"closed": True}
+
+    def _task(self, what: str, task_id: str | None, row: JSONObject | None) -> Task[Any]:
+        if (task_id is None) == (row is None):
+            raise UsageError(f"{what}: give one of `task_id` and `task`")
+        if row is not None:
+            return parse_task(self._service.environment_type, row, "task")
+        return self._service.task(task_id or "")
 
     def _live(self, handle: str) -> Episode:
         return self._service.store.get(handle)

@@ -21,7 +21,7 @@ from gym_mcp.environment import Environment
 from gym_mcp.errors import UsageError
 from gym_mcp.seeds import episode_seed
 from gym_mcp.server.agent import agent_server
-from gym_mcp.server.app import BOTH, App
+from gym_mcp.server.app import BOTH, App, GatedApp
 from gym_mcp.server.keys import default_key_file, server_key
 from gym_mcp.server.operator import operator_server
 from gym_mcp.server.service import Service
@@ -88,7 +88,7 @@ async def serve(
     if operator_port is not None:
         places.append((operator_host or host, operator_port))
     async with AsyncExitStack() as stack:
-        sockets = [stack.enter_context(contextlib.closing(_listen(*place))) for place in places]
+        sockets = [stack.enter_context(contextlib.closing(listen(*place))) for place in places]
         addresses = [_origin(s, h) for s, (h, _) in zip(sockets, places, strict=True)]
         key, file_used = _key(stack, key_file, sockets[-1].getsockname()[1])
         hosts = [*allow_hosts, *(h for h, _ in places if not _is_wildcard(h))]
@@ -96,7 +96,7 @@ async def serve(
         for app in apps:
             await stack.enter_async_context(app.running())
         serving = Serving(_endpoints(services, addresses), file_used)
-        await _run(apps, sockets, stop, lambda: ready(serving) if ready else None)
+        await run_apps(apps, sockets, stop, lambda: ready(serving) if ready else None)
 
 
 def _key(stack: AsyncExitStack, file: Path | None, port: int) -> tuple[str, Path | None]:
@@ -131,9 +131,10 @@ def _endpoints(services: Sequence[Service], addresses: list[str]) -> dict[str, E
     return found
 
 
-async def _run(
-    apps: list[App], sockets: list[socket.socket], stop: asyncio.Event | None, ready: Callable[[], Any]
+async def run_apps(
+    apps: Sequence[GatedApp], sockets: list[socket.socket], stop: asyncio.Event | None, ready: Callable[[], Any]
 ) -> None:
+    """Answer for each app on its socket until `stop` is set, or SIGINT or SIGTERM where none is given."""
     servers = [_Server(_config(app)) for app in apps]
     tasks = [asyncio.create_task(server.serve(sockets=[s])) for server, s in zip(servers, sockets, strict=True)]
     stopping = stop or _on_signals()
@@ -153,9 +154,9 @@ async def _run(
 
 
 @asynccontextmanager
-async def listening(app: Any) -> AsyncIterator[str]:
+async def listening(app: GatedApp) -> AsyncIterator[str]:
     """Serve an ASGI application on a free port of loopback meanwhile; its origin."""
-    with contextlib.closing(_listen("127.0.0.1", 0)) as listener:
+    with contextlib.closing(listen("127.0.0.1", 0)) as listener:
         server = _Server(_config(app))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
@@ -166,7 +167,7 @@ async def listening(app: Any) -> AsyncIterator[str]:
             await asyncio.gather(task)
 
 
-def _config(app: Any) -> uvicorn.Config:
+def _config(app: GatedApp) -> uvicorn.Config:
     # No access log: its lines would hold handles. h11, though httptools takes 0.1 ms less a request: it bounds
     # the size of a request's head.
     return uvicorn.Config(
@@ -196,7 +197,8 @@ def _on_signals() -> asyncio.Event:
     return stop
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; `UsageError` when the place is taken. Port 0 takes a free one."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(

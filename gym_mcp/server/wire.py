@@ -27,6 +27,8 @@ from gym_mcp.types import Item, JSONObject
 EXTENSION: Final = "io.gym-mcp/environment"
 ENDED: Final = "io.gym-mcp/ended"
 """`_meta` key of a tool result after which the episode takes no more calls."""
+CALLER: Final = "io.gym-mcp/caller"
+"""`_meta` key of an agent's tool call: its own name for the part of it that calls. Only the ledger has it."""
 STRUCTURED_ONLY: Final = "io.gym-mcp/structured-only"
 """`_meta` key of an operator request: leave out the text form of the structured result."""
 VERSION: Final = "1"
@@ -54,6 +56,7 @@ class Described(TypedDict):
     higher_is_better: bool
     floor: float
     has_solution: bool
+    groups: bool
     num_tasks: int | None
     tools: list[ToolInfo]
     identity: dict[str, str]
@@ -121,15 +124,47 @@ class Entry(TypedDict):
     end: float
     images: NotRequired[list[str]]
     detail: NotRequired[str]
+    caller: NotRequired[str]
 
 
 class Verified(TypedDict):
-    """The verdict, the ledger that it rests on, and what a judge model used for it, if one was asked."""
+    """The verdict, the ledger that it rests on, the answer that was read if the verifier looks for one, and what a
+    judge model used for it, if one was asked."""
 
     reward: float
     components: dict[str, float]
     notes: str
     ledger: list[Entry]
+    answer: NotRequired[str]
+    judge_usage: NotRequired[JSONObject]
+
+
+class Member(TypedDict):
+    """A rollout of a group: the repeat it was, what the agent produced, and what `verify_episode` said of it."""
+
+    repeat: int
+    items: list[Item]
+    stop: NotRequired[str]
+    reward: NotRequired[float]
+    components: NotRequired[dict[str, float]]
+    notes: NotRequired[str]
+    answer: NotRequired[str]
+    ledger: NotRequired[list[JSONObject]]
+
+
+class Scored(TypedDict):
+    """The reward of one rollout of a group."""
+
+    reward: float
+    components: dict[str, float]
+    notes: str
+    answer: NotRequired[str]
+
+
+class GroupVerified(TypedDict):
+    """The rewards of a group's rollouts, in the order in which they were given."""
+
+    rewards: list[Scored]
     judge_usage: NotRequired[JSONObject]
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import orjson
-
 from gym_mcp.client import AgentSession
-from gym_mcp.content import output_of
 from gym_mcp.errors import LimitReached
 from gym_mcp.harness import Limits
 from gym_mcp.models.base import Model, Request
+from gym_mcp.toolcalls import output_item, read_arguments
 from gym_mcp.types import Item, ToolResult, Transcript, text_of, user_message
 
 
@@ -50,21 +48,13 @@ async def _run_calls(session: AgentSession, calls: Sequence[Item]) -> tuple[list
     for call in calls:
         result = await _run_call(session, call)
         ended = ended or result.ended
-        outputs.append(
-            {"type": "function_call_output", "call_id": call.get("call_id", ""), "output": output_of(result)}
-        )
+        outputs.append(output_item(call.get("call_id", ""), result))
     return outputs, ended
 
 
 async def _run_call(session: AgentSession, call: Item) -> ToolResult:
-    name, raw = call.get("name", ""), call.get("arguments") or "{}"
-    try:
-        arguments = orjson.loads(raw)
-    except orjson.JSONDecodeError as e:
-        return ToolResult(f"Invalid arguments for {name}: not valid JSON ({e}).", is_error=True)
-    if not isinstance(arguments, dict):
-        return ToolResult(f"Invalid arguments for {name}: a JSON object is expected.", is_error=True)
-    return await session.call(name, arguments)
+    arguments = read_arguments(call)
+    return arguments if isinstance(arguments, ToolResult) else await session.call(call.get("name", ""), arguments)
 
 
 async def _next_user_turn(session: AgentSession, output: Sequence[Item]) -> tuple[list[Item], bool]:

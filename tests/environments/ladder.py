@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
-from gym_mcp import Call, Environment, Image, JudgeError, Reward, Task, ToolError, Transcript, tool
+from gym_mcp import Call, Environment, GroupRollout, Image, JudgeError, Reward, Task, ToolError, Transcript, tool
 
 SECRET = "the answer is 42"
 PIXEL = bytes.fromhex(
@@ -94,6 +94,14 @@ class Ladder(Environment):
         """Throw dice."""
         return self.rng.randrange(10**9)
 
+    @tool(read_only=True)
+    async def meet(self, parties: int) -> str:
+        """Come back once so many calls are in here at a time."""
+        if "_meeting" not in vars(self):
+            self._meeting = asyncio.Barrier(parties)
+        await self._meeting.wait()
+        return "met"
+
     @tool
     def submit(self) -> str:
         """End the episode."""
@@ -115,6 +123,13 @@ class Ladder(Environment):
             return 7.0 if self._mode == "out of range" else "high"
         parts = {"counted": float(self.value), "answered": float(transcript.answer == "done")}
         return Reward(float(self.value == self.target), parts, f"stopped: {transcript.stop} ∎")
+
+    @classmethod
+    def verify_group(cls, task: Task, rollouts: Sequence[GroupRollout]) -> list[Reward]:
+        if task.data.get("group") == "raise":
+            raise RuntimeError(SECRET)
+        told = [f"{r.repeat} {r.transcript.answer} {r.transcript.stop} {len(r.ledger)}" for r in rollouts]
+        return [Reward(r.reward.score / len(rollouts), {"n": len(rollouts)}, "; ".join(told)) for r in rollouts]
 
     def solution(self) -> Generator[Any, Any, None]:
         seen: str = yield Call("read")

@@ -7,8 +7,10 @@ import signal
 import time
 from pathlib import Path
 
+import orjson
 import pytest
 
+from tests.coordinator.test_groups import GROUPED
 from tests.faults.process import (
     Folder,
     begin,
@@ -61,8 +63,6 @@ def _whole(journal: bytes) -> list[bytes]:
 
 
 def _key(line: bytes) -> str:
-    import orjson
-
     row = orjson.loads(line)
     return f"{row['task_id']}-{row['seed']}"
 
@@ -162,3 +162,28 @@ def test_out_of_another_run_is_refused(tmp_path: Path) -> None:
     refused(gym(*folder.flags("builtin/oracle", "--seed", 1), "-q"), "seed: 0 -> 1")
     assert folder.rollouts.read_bytes() == before
     assert result(gym(*folder.flags(), "-q"))["scored"] == 3
+
+
+def test_groups_survive_being_killed(tmp_path: Path) -> None:
+    """Rollouts that waited for their group, or were just being scored with it, are neither lost nor run again."""
+    folder, rng = Folder(tmp_path, 300), random.Random(4)
+    waiting = folder.run / "rollouts.waiting.jsonl"
+    with endpoint("--delay", 0.05) as url:
+        more = ("--base-url", url, "--repeats", 4, "--concurrency", 10, "-q")
+        flags = folder.flags("openai/m", *more, environment=GROUPED)
+        started: dict[str, float] = {}
+        for _ in range(8):
+            process = begin(*flags)
+            time.sleep(rng.uniform(0.5, 1.2))
+            kill_group(process)
+            for path in (waiting, folder.rollouts):
+                for line in _whole(path.read_bytes() if path.exists() else b""):
+                    row = orjson.loads(line)
+                    at = row["timing"]["started"]
+                    assert started.setdefault(row["rollout_id"], at) == at, "a rollout that had ended ran again"
+        assert len(started) > 50, "the kills came too early to prove anything"
+        metrics = result(gym("eval", "resume", folder.run, "--json", "-q", "--concurrency", 128))
+    assert (metrics["scored"], metrics["mean_reward"]) == (1_200, 0.25) and not waiting.exists()
+    for row in folder.check(300, 4):
+        assert row["notes"] == "0,1,2,3"
+        assert started.get(row["rollout_id"], row["timing"]["started"]) == row["timing"]["started"]

@@ -16,8 +16,7 @@ from gym_mcp.errors import UsageError
 from gym_mcp.types import ToolSpec
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = [entry.name for entry in hub.entries("harness") if (entry.path.parent / "README.md").is_file()]
-AGENTS = [name for name in NAMES if name not in ("simple", "langgraph")]
+AGENTS = [e.name for e in hub.entries("harness") if "gym_mcp.agents.agent" in e.path.read_text(encoding="utf-8")]
 KEY, SECRET = "sk-gym-secret", "secret-path"
 LINK = Link(
     f"http://127.0.0.1:1/{SECRET}", KEY, "m", f"http://127.0.0.1:2/{SECRET}/mcp", [ToolSpec("add", "", {})]

@@ -136,10 +136,9 @@ def test_the_published_wilson_interval() -> None:
     assert wilson_interval(5, 8) == pytest.approx((0.3057423946, 0.8631557142))
 
 
-def test_certain_rates_get_wilson_and_mixed_ones_t() -> None:
+def test_certain_rates_get_wilson() -> None:
     assert score_interval([1.0, 0.0, 1.0]) == pytest.approx(wilson_interval(2, 3))
     assert score_interval([1.0]) == pytest.approx(wilson_interval(1, 1))
-    assert score_interval([0.5, 0.0, 1.0]) == mean_interval([0.5, 0.0, 1.0], bounds=(0.0, 1.0))
     assert score_interval([]) is None
 
 

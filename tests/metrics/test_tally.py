@@ -54,11 +54,11 @@ def test_a_run_by_hand() -> None:
     assert found["failed"] == {"model": 2, "timeout": 1} and (found["tasks"], found["repeats"]) == (3, 4)
     assert found["mean_reward"] == pytest.approx((3.5 / 4 + 0.0) / 2)
     assert found["pass_at_1"] == pytest.approx((3 / 4 + 0.0) / 2)
-    assert found["ci95"] == list(score_interval([0.75, 0.0]) or ())
+    assert found["ci95"] == list(score_interval([0.75, 0.0], repeats=2 / (1 / 4 + 1 / 2)) or ())
     assert found["mean_reward_ci95"] == list(score_interval([3.5 / 4, 0.0]) or ())
     assert found["failed_as_zero"]["mean_reward"] == pytest.approx((3.5 / 4 + 0.0 + 0.0) / 3)
     assert found["failed_as_zero"]["pass_at_1"] == pytest.approx((3 / 4 + 0.0 + 0.0) / 3)
-    assert found["failed_as_zero"]["ci95"] == list(score_interval([0.75, 0.0, 0.0]) or ())
+    assert found["failed_as_zero"]["ci95"] == list(score_interval([0.75, 0.0, 0.0], repeats=36 / 13) or ())
     assert list(found["pass_at_k"]) == ["1", "2"], "task 1 has two scores"
     assert found["pass_at_k"]["2"] == pytest.approx((1.0 + 0.0) / 2)
     assert found["pass_hat_k"]["2"] == pytest.approx((0.5 + 0.0) / 2)

@@ -12,9 +12,19 @@ import pytest
 
 from gym_mcp import Call, Environment, Image, Task, tool
 from gym_mcp.direct import DirectClient
-from gym_mcp.errors import EnvironmentFailure, ModelError
+from gym_mcp.errors import EnvironmentFailure, ModelError, UsageError
 from gym_mcp.models.base import Model, Request, RolloutContext
-from gym_mcp.models.builtin import GIVES_UP, NoisyOracle, Null, Oracle, RandomCalls, outputs_of
+from gym_mcp.models.builtin import (
+    ASIDE,
+    GIVES_UP,
+    NoisyOracle,
+    Null,
+    Oracle,
+    RandomCalls,
+    answer_aside,
+    aside_of,
+    outputs_of,
+)
 from gym_mcp.models.spec import make_model
 from gym_mcp.types import Item, Transcript, text_of, user_message
 
@@ -105,6 +115,72 @@ def test_the_oracle_solves_the_task() -> None:
     assert len({i["id"] for i in items if "id" in i}) == 4
 
 
+async def asked(mine: Model, *items: Item) -> Item:
+    """The first item that the model answers to the task and `items`."""
+    return (await mine.respond(Request([*TASK.prompt, *items]))).output[0]
+
+
+def without_ids(item: Item) -> Item:
+    return {k: v for k, v in item.items() if k != "id"}
+
+
+def test_an_oracle_finds_its_place_in_the_conversation() -> None:
+    async def main() -> None:
+        async with rollout(Oracle()) as (mine, episode):
+            samples = [await asked(mine) for _ in range(3)]
+            assert [(s["name"], s["arguments"]) for s in samples] == [("add", '{"amount":4}')] * 3
+            assert len({s["call_id"] for s in samples}) == 3
+            text = (await episode.agent.call("add", {"amount": 4})).text
+            taken = samples[1]
+            output = {"type": "function_call_output", "call_id": taken["call_id"], "output": text}
+            side = [{"role": "system", "content": f"{ASIDE} review."}, user_message("How is it?")]
+            assert text_of((await mine.respond(Request(side))).output[0]) == "OK"
+            assert (await asked(mine, taken, output))["arguments"] == '{"amount":1}'
+            assert (await asked(mine, taken, output))["arguments"] == '{"amount":1}'
+
+    asyncio.run(main())
+
+
+def test_an_oracle_knows_its_last_words_without_their_id() -> None:
+    class Twice(Environment):
+        """Say one word twice."""
+
+        def solution(self) -> Generator[Any, Any, None]:
+            heard = yield "two"
+            heard = yield f"two {heard}"
+            yield f"end {heard}"
+
+    async def main() -> None:
+        async with rollout(Oracle(), environment=Twice) as (mine, _):
+            first = without_ids(await asked(mine))
+            second = without_ids(await asked(mine, first, user_message("a")))
+            third = await asked(mine, first, user_message("a"), second, user_message("b"))
+            assert [text_of(i) for i in (first, second, third)] == ["two", "two a", "end b"]
+
+    asyncio.run(main())
+
+
+def test_a_noisy_oracle_may_draw_for_each_answer() -> None:
+    async def main() -> list[str]:
+        async with rollout(make_model("builtin/noisy-oracle?p=0.5&per=turn")) as (mine, _):
+            return [(await asked(mine))["type"] for _ in range(200)]
+
+    kinds = asyncio.run(main())
+    assert set(kinds) == {"function_call", "message"} and 70 < kinds.count("message") < 130
+    assert asyncio.run(main()) == kinds
+    assert make_model("builtin/noisy-oracle?per=turn").identity()["per"] == "turn"
+    with pytest.raises(UsageError, match="`rollout` or `turn`"):
+        make_model("builtin/noisy-oracle?per=call")
+
+
+def test_a_scripted_reviewer_knows_one_thing() -> None:
+    assert answer_aside(f"Go.\n[ai] {GIVES_UP}") == "RETRY"
+    assert answer_aside(f"Go.\n[ai] {GIVES_UP}\n[ai] 5") == "OK"
+    assert answer_aside(f"Go.\n\nCandidate 1:\n{GIVES_UP}\nCandidate 2:\n5") == "2"
+    assert answer_aside(f"Go.\n\nCandidate 1:\n{GIVES_UP}\nCandidate 2:\n{GIVES_UP}") == "1"
+    assert aside_of([user_message("hi")]) is None and aside_of([]) is None
+
+
 class Silent(Environment):
     """Solved by one call."""
 
@@ -115,7 +191,10 @@ class Silent(Environment):
 def test_an_oracle_past_its_end_says_nothing() -> None:
     async def main() -> list[Item]:
         async with rollout(Oracle(), environment=Silent) as (mine, _):
-            return [(await mine.respond(Request(TASK.prompt))).output[0] for _ in range(3)]
+            said: list[Item] = []
+            for _ in range(3):
+                said += (await mine.respond(Request([*TASK.prompt, *said]))).output
+            return said
 
     first, *rest = asyncio.run(main())
     assert first["name"] == "go"

@@ -58,6 +58,7 @@ def test_every_operator_result_fits_its_schema_and_stands_in_the_text(era: str, 
                 ("episode_ledger", handle),
                 ("verify_episode", {**handle, "items": [], "stop": "ended"}),
                 ("close_episode", handle),
+                ("verify_group", {"task_id": "t1", "rollouts": [{"repeat": 0, "items": []}]}),
             ]
             assert {"open_episode", *(name for name, _ in calls)} == set(tools)
             results = {"open_episode": opened} | {n: await operate(server, era, n, a) for n, a in calls}

@@ -8,14 +8,18 @@ import signal
 import subprocess
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from gym_mcp.cli.serve import serve
-from gym_mcp.errors import UsageError
+from gym_mcp.errors import JudgeError, UsageError
+from gym_mcp.http import HTTPClient
+from gym_mcp.types import GroupRollout, Reward, Task, Transcript
 from tests.conformance.run import open_url
 from tests.servers import LADDER, child, serve_command
+from tests.support import run
 
 
 def test_what_a_script_is_told(tmp_path: Path) -> None:
@@ -30,6 +34,24 @@ def test_what_a_script_is_told(tmp_path: Path) -> None:
             assert (answer.status, answer.read()) == (200, b"ok")
         assert open_url(served).startswith(f"{origin}/ladder/episodes/")
     assert not key_file.exists()
+
+
+def test_a_served_environment_has_a_judge(tmp_path: Path) -> None:
+    replies = tmp_path / "replies.jsonl"
+    replies.write_text('{"task": "t", "reply": "the first"}\n')
+    grouped = LADDER.parent / "grouped.py"
+    members = [GroupRollout(i, Transcript(), Reward(1.0)) for i in range(2)]
+
+    async def play(served: dict[str, Any]) -> list[float]:
+        url = served["environments"]["grouped"]["operator_url"].removesuffix("/operator/mcp")
+        async with HTTPClient(url, Path(served["operator_key_file"]).read_text().strip()) as client:
+            verdict = await client.verify_group(Task("t", data={"group": "judge"}), members)
+            with pytest.raises(JudgeError, match="no recorded reply is left"):
+                await client.verify_group(Task("t", data={"group": "judge"}), members)
+            return [reward.score for reward in verdict.rewards]
+
+    with child(tmp_path, [str(grouped), "--judge", f"replay:{replies}"]) as served:
+        assert run(play, served) == [0.5, 0.5]
 
 
 def test_neither_key_nor_handle_is_ever_printed(tmp_path: Path) -> None:

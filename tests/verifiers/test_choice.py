@@ -97,7 +97,9 @@ def test_lenient_boxed(text: str, expected: str | None) -> None:
         ("Answer: A, A", None, "A"),
         ("Answer: A metal, surely", None, None),
         ("Answer: Z", None, None),
-        ("Answer:\nB", None, None),
+        ("Answer:\nB", "B", "B"),
+        ("**Answer:**\nB", None, None),
+        ("Answer:", None, None),
         ("B", None, None),
     ],
 )
@@ -192,7 +194,7 @@ def test_long_hostile_text_is_read_in_linear_time(piece: str) -> None:
     assert time.process_time() - start < 4.0
 
 
-def test_it_imports_nothing_of_ours() -> None:
+def test_it_imports_nothing_of_gym_mcp() -> None:
     tree = ast.parse(Path(choice.__file__ or "").read_text(encoding="utf-8"))
     modules = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    assert modules == {"__future__", "collections.abc", "dataclasses", "typing"}
+    assert modules == {"__future__", "collections.abc", "dataclasses", "typing", "verifiers.patterns"}

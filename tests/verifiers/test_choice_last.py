@@ -37,6 +37,7 @@ OPTIONS = {"A": "10 eV", "B": "20 eV", "C": "30 eV", "D": "40 eV"}
         ("Answer: A\nAnswer: B.", "B"),
         ("Answer: Because of B", None),
         ("Answer: E", None),
+        ("**Answer:**\n\nB", "B"),
         ("The answer is B", None),
         ("B", None),
         ("", None),

@@ -74,10 +74,11 @@ def test_a_script_that_does_not_start(tmp_path: Path) -> None:
 
 def test_a_busy_worker_does_not_outlive_its_parent() -> None:
     code = (
-        "import os, threading, time\n"
-        "from verifiers.math import _pool, verify_math\n"
+        "import threading, time\n"
+        "from verifiers.math import WORKER, verify_math\n"
+        "from verifiers.workers import pool_of\n"
         "verify_math('1', '2')\n"
-        "print(*_pool(os.getpid()).pids(), flush=True)\n"
+        "print(*pool_of(WORKER).pids(), flush=True)\n"
         "threading.Thread(target=verify_math, args=('1', '9^{9^{9^{9}}}'), daemon=True).start()\n"
         "time.sleep(60)"
     )

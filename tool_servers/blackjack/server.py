@@ -5,18 +5,24 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 from itertools import count, islice
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from gym_mcp import Environment, Options, Reward, Task, Transcript
-from gym_mcp.types import Item, JSONObject, text_of
+from gym_mcp.errors import VerifierError
+from gym_mcp.types import JSONObject, text_of
+from verifiers.extract import spoken_turns
 
-from .game import Hand, action_of, best_actions, value
+from .game import RANKS, Hand, action_of, best_actions, settle, value
 
 RULES = (
     "You play one hand of blackjack against a dealer who draws below 17. The deck never runs out. Answer each "
     "hand that you are shown with <action>hit</action> or <action>stand</action>; an answer without either stands."
 )
+
+_PUBLISHED: Final = "Your hand: ["
+"""Opens the cards in prompts of recorded rollouts of the published server."""
 
 
 class Row(BaseModel):
@@ -49,8 +55,10 @@ class Blackjack(Environment[Row]):
         seed = task.data.seed
         self._seed = self.seed if seed is None else seed
         self._hand = _dealt(self._seed)
+        told = "\n".join(map(text_of, task.prompt))
         # A published prompt does not show the cards: its first answer brings them.
-        self._unseen = shown(self._hand) not in "\n".join(map(text_of, task.prompt))
+        self._unseen = shown(self._hand) not in told
+        self._dealt_elsewhere = _PUBLISHED in told
         self.said: list[str] = []
 
     def reply(self, message: str) -> str | None:
@@ -65,7 +73,9 @@ class Blackjack(Environment[Row]):
         return shown(self._hand)
 
     def verify(self, transcript: Transcript) -> Reward:
-        hand = self._played(max(self.said, _answers(transcript.items), key=len))
+        if self._dealt_elsewhere:
+            return _recorded(transcript.facts.get("info"))
+        hand = self._played(max(self.said, spoken_turns(transcript.items), key=len))
         if hand.result is None:
             return Reward(-1.0, notes="the hand was not played to its end")
         mine, theirs = value(hand.player), value(hand.dealer)
@@ -92,6 +102,24 @@ def shown(hand: Hand) -> str:
     return f"Your hand: {' '.join(hand.player)} (value {value(hand.player)})\nThe dealer shows: {hand.dealer[0]}"
 
 
+def _recorded(info: Any) -> Reward:
+    """The result of a hand of another server's cards, from what its rollout says of both final hands.
+
+    Raises `VerifierError` when it says nothing: these cards cannot be dealt again.
+    """
+    try:
+        hands = [info[side].strip("[]").split(", ") for side in ("player", "dealer") if side in info]
+        player, dealer = hands[0], hands[1] if len(hands) > 1 else []
+        if not {*player, *dealer} <= {*RANKS}:
+            raise ValueError("no cards")
+    except (TypeError, IndexError, AttributeError, ValueError):
+        raise VerifierError(
+            "the prompt shows another server's hand, and the row not how it ended (`info`)"
+        ) from None
+    note = f"recorded: {' '.join(player)} against {' '.join(dealer) or 'nobody'}"
+    return Reward(float(settle(player, dealer)), {}, note)
+
+
 def _dealt(seed: int) -> Hand:
     hand = Hand(random.Random(seed))
     hand.deal()
@@ -104,18 +132,3 @@ def _needs_play(seed: int) -> bool:
     hand = _dealt(seed)
     hand.act("stand")
     return result == 1 and len(actions) > 1 and hand.result == -1
-
-
-def _answers(items: list[Item]) -> list[str]:
-    """The agent's answers in a recorded conversation: its text between the messages of the user.
-
-    Where no message of the user was recorded, each of the agent's is an answer.
-    """
-    alone = not any(item.get("role") == "user" for item in items)
-    answers: list[str] = [""]
-    for item in items:
-        if item.get("role") == "user" or alone:
-            answers.append("")
-        if item.get("role") == "assistant":
-            answers[-1] += text_of(item)
-    return [answer for answer in answers if answer]

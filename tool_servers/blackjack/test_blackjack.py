@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gym_mcp.datasets import load_tasks, read_rows
+from gym_mcp.datasets import load_tasks, parse_task, read_rows
 from gym_mcp.direct import DirectClient
 from gym_mcp.environment import Environment
+from gym_mcp.errors import VerifierError
 from gym_mcp.hub import load_environment
 from gym_mcp.types import Reward, Task, Transcript, assistant_message
-from tests.support import SHARED, check_environment, play, run
+from tests.support import SHARED, check_environment, play, run, scored_again
 
 DATA = SHARED / "data" / "nemo_gym" / "blackjack"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs the published rows in ../shared")
@@ -151,3 +152,23 @@ def test_recorded_hands_get_their_recorded_result() -> None:
         results.append((float(game.settle(player, dealer)), recorded["reward"]))
     assert len(results) == 5
     assert [mine for mine, _ in results] == [theirs for _, theirs in results]
+
+
+@needs_data
+def test_recorded_rollouts_are_scored_by_the_hands_that_their_rows_tell() -> None:
+    scored = run(scored_again, environment(), DATA / "example_rollouts.jsonl", DATA / "example.jsonl")
+    assert len(scored) == 5
+    assert [line["reward"] for line in scored] == [line["recorded_reward"] for line in scored]
+
+
+@pytest.mark.parametrize("info", [None, {}, {"player": 3}, {"player": "[8, Q, x]"}])
+def test_another_servers_hand_without_its_end_is_no_score(info: Any) -> None:
+    task = parse_task(environment(), {"id": "t", "prompt": "Your hand: [8, 5] = 13", "data": {}}, "row")
+
+    async def verdict() -> Any:
+        async with DirectClient(environment()) as client:
+            episode = await client.open_episode(task, seed=0)
+            return await episode.verify(Transcript([assistant_message("stand")], facts={"info": info}))
+
+    with pytest.raises(VerifierError, match="not how it ended"):
+        run(verdict)

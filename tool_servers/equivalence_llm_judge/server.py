@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gym_mcp import Environment, Options, Reward, Transcript
+from gym_mcp import Environment, JudgeError, Options, Reward, Transcript
 from gym_mcp.types import text_of
 from verifiers.choice import boxes, unwrap
 from verifiers.extract import by_patterns
 from verifiers.judge import Prompt, Verdict, checked_prompt, equality
+from verifiers.judging import pointwise
 from verifiers.normalise import folded
+from verifiers.patterns import TooSlow
 from verifiers.rows import Template
+from verifiers.votes import Votes
 
 RENDERINGS: Final = (
     "\\boxed{%s}",
@@ -54,6 +57,8 @@ class EquivalenceLlmJudge(Environment[Row]):
         rescue: bool = True
         rescue_reward: float = Field(0.5, ge=0, le=1)
         max_gold_chars: int = Field(120, ge=0)
+        votes: int = Field(1, ge=1, le=99)
+        unreadable: Literal["differs", "fail"] = "differs"
         prompt: Annotated[str | Path, AfterValidator(_prompt)] = "equivalence"
 
     async def verify(self, transcript: Transcript) -> Reward:
@@ -88,7 +93,12 @@ class EquivalenceLlmJudge(Environment[Row]):
 
     async def _ask(self, gold: str, answer: str) -> Verdict:
         prompt = Prompt.named(self.options.prompt)
-        return equality(await self.judge.ask(prompt.fill(question=self._question(), gold=gold, answer=answer)))
+        filled = prompt.fill(question=self._question(), gold=gold, answer=answer)
+        cast = await pointwise(self.judge.ask, filled, equality, votes=self.options.votes)
+        said = Votes(tuple(verdict for verdict in cast.readable if verdict.equal is not None))
+        if said.majority is None and self.options.unreadable == "fail":
+            raise JudgeError("the judge's votes are tied" if said.tied else "the judge states neither label")
+        return said.majority or Verdict(None, None)
 
     def _question(self) -> str:
         """The text of the last user message."""
@@ -96,12 +106,15 @@ class EquivalenceLlmJudge(Environment[Row]):
         return asked[-1] if asked else ""
 
     def _extract(self, reply: str) -> str | None:
-        """What the row's pattern finds last; None without a pattern or a match, or if the reference is long."""
+        """What the row's pattern finds last; None without one, or a match in time, or if the reference is long."""
         row = self.task.data
         if row.template_metadata is None or len(row.expected_answer) > self.options.max_gold_chars:
             return None
         patterns = row.template_metadata.output_regex
-        return by_patterns(reply, patterns, "last", flags=re.DOTALL | re.MULTILINE)
+        try:
+            return by_patterns(reply, patterns, "last", flags=re.DOTALL | re.MULTILINE)
+        except TooSlow:
+            return None
 
     def _same(self, answer: str, gold: str) -> bool:
         """Whether the answer or its last box is the reference text, case, white space and wrappers aside."""

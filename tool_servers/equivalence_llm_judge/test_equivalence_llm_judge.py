@@ -126,6 +126,23 @@ def test_the_first_label_counts(reply: str, score: float) -> None:
     assert run(verify, environment(), Listener(reply), ROW, "Luna").score == score
 
 
+@pytest.mark.parametrize(
+    ("replies", "score"),
+    [((NO, YES, YES), 1.0), ((NO, "?", YES), 0.0), (("?", "?", YES), 1.0), ((NO, NO, YES), 0.0)],
+)
+def test_votes(replies: tuple[str, ...], score: float) -> None:
+    cls = environment(votes=3, rescue=False)
+    assert run(verify, cls, Listener(*replies), ROW, "Luna").score == score
+
+
+@pytest.mark.parametrize(("replies", "words"), [(("?", "??"), "neither label"), ((YES, NO), "votes are tied")])
+def test_what_cannot_be_told_may_fail_instead(replies: tuple[str, ...], words: str) -> None:
+    with pytest.raises(JudgeError, match=words):
+        run(verify, environment(votes=2, unreadable="fail"), Listener(*replies), ROW, "Luna")
+    reward = run(verify, environment(votes=2, rescue=False), Listener(*replies), ROW, "Luna")
+    assert (reward.score, reward.notes) == (0.0, "the judge says neither label")
+
+
 def test_swap() -> None:
     cls = environment(swap=True, reward_if_swap_fails=0.25)
     judge = Listener(YES, NO)

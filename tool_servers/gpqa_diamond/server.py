@@ -30,7 +30,8 @@ class GpqaDiamond(Environment[Row]):
         choice = extract_last_choice(transcript.text, row.options, patterns=patterns)
         gold = row.expected_answer.strip().upper()
         extracted = {"extracted": float(choice.letter is not None)}
-        return Reward(float(choice.letter is not None and choice.letter == gold), extracted, choice.note)
+        correct = choice.letter is not None and choice.letter == gold
+        return Reward(float(correct), extracted, choice.note, choice.letter or "")
 
     def solution(self) -> str:
         return f"Answer: {self.task.data.expected_answer.strip().upper()}"

@@ -51,13 +51,13 @@ def test_published_rows_take_every_form(form: str) -> None:
 
 
 def test_the_last_word_counts() -> None:
-    assert verify(ROW, "Answer: A", "Answer: B") == Reward(1.0, {"extracted": 1.0}, "B in the last `Answer:`")
+    assert verify(ROW, "Answer: A", "Answer: B") == Reward(1.0, {"extracted": 1.0}, "B in the last `Answer:`", "B")
     assert verify(ROW, r"\boxed{B} or \boxed{A}").score == 0.0
 
 
 def test_a_letter_that_is_no_option_was_not_extracted() -> None:
     reward = verify({**ROW, "expected_answer": "C"}, "Answer: C")
-    assert reward == Reward(0.0, {"extracted": 0.0}, "the last `Answer:` says C, which is no option")
+    assert reward == Reward(0.0, {"extracted": 0.0}, "the last `Answer:` says C, which is no option", "")
 
 
 def test_output_regex_comes_first() -> None:

@@ -12,7 +12,7 @@ from gym_mcp import Environment, Reward, Transcript
 from verifiers.extract import last_line
 from verifiers.text import set_overlap
 
-_FINAL: Final = re.compile(r"Final Answer:\s*\[(.*)\]")
+_FINAL: Final = re.compile(r"Final Answer:\s*\[")
 
 
 def _nodes(value: Any) -> Any:
@@ -40,10 +40,10 @@ class Graphwalks(Environment[Row]):
 
     def verify(self, transcript: Transcript) -> Reward:
         line = last_line(transcript.text)
-        found = _FINAL.search(line)
-        if found is None:
+        found, end = _FINAL.search(line), line.rfind("]")
+        if found is None or end < found.end():
             return Reward(0.0, {}, "the last line holds no `Final Answer: [...]`")
-        nodes = {node.strip() for node in found.group(1).split(",")} - {""}
+        nodes = {node.strip() for node in line[found.end() : end].split(",")} - {""}
         overlap = set_overlap(nodes, self.task.data.expected_answer)
         parts = {"precision": overlap.precision, "recall": overlap.recall}
         return Reward(overlap.f1, parts, f"{len(nodes)} nodes named")

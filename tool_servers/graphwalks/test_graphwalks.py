@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from typing import Any
 
 import pytest
@@ -92,3 +93,10 @@ def test_the_generators_searches() -> None:
     assert sum(map(len, levels)) == len(set().union(*levels))
     for before, level in itertools.pairwise(levels):
         assert all(parents(graph, node) & before for node in level)
+
+
+def test_a_line_of_openings_is_read_in_linear_time() -> None:
+    start = time.process_time()
+    assert score(["a"], "Final Answer: [" * 100_000) == 0.0
+    assert score(["a"], "Final Answer: [" * 100_000 + "]") == 0.0
+    assert time.process_time() - start < 5.0

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from gym_mcp import Environment, Options, Reward, Task, Transcript
-from gym_mcp.types import Item, JSONObject, text_of
+from gym_mcp.types import JSONObject, text_of
+from verifiers.extract import spoken_turns
 
 from .level import DIRECTIONS, LEGEND, Direction, Level, read
 from .search import generate, solve
@@ -22,6 +23,7 @@ TASK: Final = (
     "<action>Up</action>, <action>Down</action>, <action>Left</action> or <action>Right</action>; you are then "
     "shown the board. You have {moves} moves."
 )
+_PUBLISHED: Final = "Sokoban board:\n"
 _TAG: Final = re.compile(r"<action>\s*(\w+)\s*</action>", re.IGNORECASE)
 _WORD: Final = re.compile(r"\b(up|down|left|right)\b", re.IGNORECASE)
 _SIZES: Final = ((5, 5, 1), (5, 6, 1), (6, 6, 1), (6, 6, 2), (7, 7, 1), (7, 7, 2), (6, 8, 2), (8, 8, 2))
@@ -70,10 +72,10 @@ class GrlSokoban(Environment[Row]):
             yield {"id": f"level-{seed}", "prompt": prompt, "data": data}
 
     def open(self, task: Task[Row]) -> None:
-        self._level = level_of(task.data)
-        first = self._level.draw(self._level.start)
-        # A published prompt does not show the board: its first answer brings it.
-        self._unseen = first not in "\n".join(map(text_of, task.prompt))
+        told = "\n".join(map(text_of, task.prompt))
+        self._level = _published(told) or level_of(task.data)
+        # A published prompt does not show the board: its first answer brings it. That of a recorded rollout does.
+        self._unseen = self._level.draw(self._level.start) not in told
         self.said: list[str] = []
 
     def reply(self, message: str) -> str | None:
@@ -83,7 +85,7 @@ class GrlSokoban(Environment[Row]):
         return None if play.over else shown(self._level, self._level.draw(play.state))
 
     def verify(self, transcript: Transcript) -> Reward:
-        play = self._played(max(self.said, _answers(transcript.items), key=len))
+        play = self._played(max(self.said, spoken_turns(transcript.items), key=len))
         parts = {"return": round(play.total, 9), "moves": float(play.moves), "unread": float(play.unread)}
         note = f"solved in {play.moves} moves" if play.solved else f"not solved in {play.moves} moves"
         return Reward(float(play.solved), parts, note)
@@ -145,6 +147,15 @@ def level_of(row: Row) -> Level:
     return _level(row.seed, *row.dim_room, row.num_boxes, row.max_steps)
 
 
+def _published(told: str) -> Level | None:
+    """The board that the prompt of a recorded rollout of the published server shows."""
+    board = told.partition(_PUBLISHED)[2].partition("\n\n")[0]
+    try:
+        return read(board) if board else None
+    except ValueError:
+        return None
+
+
 def shown(level: Level, board: str) -> str:
     """What the player sees."""
     return f"{board}\n\n({LEGEND})"
@@ -155,21 +166,6 @@ def move_of(message: str) -> Direction | None:
     tags = _TAG.findall(message)
     words = [tag for tag in tags[-1:] if tag.capitalize() in DIRECTIONS] if tags else _WORD.findall(message)[:1]
     return cast(Direction, words[0].capitalize()) if words else None
-
-
-def _answers(items: list[Item]) -> list[str]:
-    """The agent's answers in a recorded conversation: its text between the messages of the user.
-
-    Where no message of the user was recorded, each of the agent's is an answer.
-    """
-    alone = not any(item.get("role") == "user" for item in items)
-    answers: list[str] = [""]
-    for item in items:
-        if item.get("role") == "user" or alone:
-            answers.append("")
-        if item.get("role") == "assistant":
-            answers[-1] += text_of(item)
-    return [answer for answer in answers if answer]
 
 
 __all__: list[Any] = ["GrlSokoban", "Row"]

@@ -16,7 +16,7 @@ from gym_mcp.environment import Environment
 from gym_mcp.errors import UsageError
 from gym_mcp.hub import load_environment
 from gym_mcp.types import Reward, Task, Transcript, assistant_message, text_of
-from tests.support import SHARED, check_environment, run
+from tests.support import SHARED, check_environment, run, scored_again
 
 DATA = SHARED / "data" / "nemo_gym" / "grl_sokoban"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs the published rows in ../shared")
@@ -228,6 +228,14 @@ def test_a_recorded_transcript_alone_is_enough() -> None:
             return (await episode.verify(Transcript(recorded["response"]["output"]))).reward
 
     assert run(reward) == Reward(1.0, {"return": 10.0, "moves": 10.0, "unread": 0.0}, "solved in 10 moves")
+
+
+@needs_data
+def test_recorded_rollouts_are_scored_on_the_boards_that_they_show() -> None:
+    scored = run(scored_again, environment(), DATA / "example_rollouts.jsonl", DATA / "example.jsonl")
+    returns = [line["components"]["return"] for line in scored]
+    assert returns == pytest.approx([line["recorded_reward"] for line in scored], abs=1e-6)
+    assert [line["reward"] for line in scored] == [1.0, 0.0, 0.0, 0.0, 0.0]
 
 
 def _board(item: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from gym_mcp import Call, Environment, Options, Reward, Task, Transcript, tool
 from gym_mcp.types import text_of
 from verifiers.choice import boxes, unwrap
+from verifiers.extract import between
 from verifiers.sandbox import MIB, Limits
 from verifiers.sandbox_host import available
 from verifiers.sandbox_local import in_thread
@@ -20,7 +21,7 @@ from verifiers.sandbox_session import PythonSession
 Box: TypeAlias = Literal["balanced", "first_brace"]
 PACKAGES: Final = ("numpy", "scipy", "pandas", "sympy")
 _SESSION_SECONDS: Final = 6 * 3_600.0
-_SHORT_BOX: Final = re.compile(r"\\boxed\{([^}]*)\}")
+_SHORT_BOX: Final = (re.compile(r"\\boxed\{"), re.compile(r"\}"))
 _DELIMITERS: Final = re.compile(r"\\\(|\\\)|\$")
 _ENDS: Final = {
     "timeout": "The code took longer than {seconds:g} s.",
@@ -136,14 +137,14 @@ class MathWithCode(Environment[Row]):
     async def verify(self, transcript: Transcript) -> Reward:
         answer = find_answer(transcript, self.options.box)
         if answer is None:
-            return Reward(0.0, {"extracted": 0.0}, "no closed \\boxed{}")
+            return Reward(0.0, {"extracted": 0.0}, "no closed \\boxed{}", "")
         gold = self.task.data.expected_result
         if self.options.compare == "symbolic":
             equal, note = await in_thread(_symbolic, answer, gold)
         else:
             equal = same_answer(answer, gold)
             note = f"{answer[:100]!r} is {'' if equal else 'not '}the answer"
-        return Reward(float(equal), {"extracted": 1.0}, note)
+        return Reward(float(equal), {"extracted": 1.0}, note, answer)
 
     def solution(self) -> Iterator[Call | str]:
         for cell in self.task.data.code:
@@ -163,7 +164,7 @@ def find_answer(transcript: Transcript, box: Box = "balanced") -> str | None:
 
 
 def _boxes(text: str, box: Box) -> list[str]:
-    return boxes(text) if box == "balanced" else _SHORT_BOX.findall(text)
+    return boxes(text) if box == "balanced" else list(between(text, *_SHORT_BOX))
 
 
 def _stdout(output: Any) -> str:

@@ -47,9 +47,9 @@ class MathWithJudge(Environment[Row]):
         )
         parts = {"symbolic": result.score}
         if result.score or not self.options.judge or not text.strip():
-            return Reward(result.score, parts, _told(result))
+            return Reward(result.score, parts, _told(result), result.extracted or "")
         score, note = await self._judged(result.extracted or text)
-        return Reward(score, {**parts, "judge": score}, f"{_told(result)}; {note}")
+        return Reward(score, {**parts, "judge": score}, f"{_told(result)}; {note}", result.extracted or "")
 
     async def _judged(self, answer: str) -> tuple[float, str]:
         """1.0 if the judge finds gold and answer equal in both orders; it is asked again only after a yes."""

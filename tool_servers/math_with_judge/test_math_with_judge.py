@@ -51,8 +51,10 @@ def test_published_rows_are_solved() -> None:
 
 
 def test_symbolic() -> None:
-    assert run(verify, environment(), r"\boxed{\frac{13}{2}}") == Reward(1.0, {"symbolic": 1.0}, "equal: 13/2")
-    assert run(verify, environment(), r"\boxed{7}") == Reward(0.0, {"symbolic": 0.0}, "not equal: 7")
+    assert run(verify, environment(), r"\boxed{\frac{13}{2}}") == Reward(
+        1.0, {"symbolic": 1.0}, "equal: 13/2", "13/2"
+    )
+    assert run(verify, environment(), r"\boxed{7}") == Reward(0.0, {"symbolic": 0.0}, "not equal: 7", "7")
 
 
 def test_messages_are_one_text() -> None:
@@ -96,4 +98,4 @@ def test_a_prompt_with_fields_that_nobody_fills_is_refused(tmp_path: Path) -> No
 
 def test_time_is_bounded() -> None:
     reward = run(verify, environment(timeout=0.5), r"\boxed{9^{9^{9^{9}}}}")
-    assert reward == Reward(0.0, {"symbolic": 0.0}, "could not be compared: no answer in 0.5 s")
+    assert reward == Reward(0.0, {"symbolic": 0.0}, "could not be compared: no answer in 0.5 s", "")

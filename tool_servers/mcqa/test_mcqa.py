@@ -63,9 +63,9 @@ def test_the_solution_is_accepted_in_every_mode(mode: str, box: str) -> None:
 
 def test_components_and_notes() -> None:
     cls = environment()
-    assert verify(cls, DATA_ROW, r"\boxed{B}") == Reward(1.0, {"extracted": 1.0}, "B in a box")
-    assert verify(cls, DATA_ROW, r"\boxed{A}") == Reward(0.0, {"extracted": 1.0}, "A in a box")
-    assert verify(cls, DATA_ROW, "B") == Reward(0.0, {"extracted": 0.0}, "no closed \\boxed{}")
+    assert verify(cls, DATA_ROW, r"\boxed{B}") == Reward(1.0, {"extracted": 1.0}, "B in a box", "B")
+    assert verify(cls, DATA_ROW, r"\boxed{A}") == Reward(0.0, {"extracted": 1.0}, "A in a box", "A")
+    assert verify(cls, DATA_ROW, "B") == Reward(0.0, {"extracted": 0.0}, "no closed \\boxed{}", "")
 
 
 def test_an_option_without_text_is_no_option() -> None:
@@ -75,6 +75,15 @@ def test_an_option_without_text_is_no_option() -> None:
 def test_options_as_one_object_and_lower_case_letters() -> None:
     data = {"options": {"a": "one", "b": 2}, "expected_answer": " b "}
     assert verify(environment(), data, r"\boxed{B}").score == 1.0
+
+
+def test_a_row_without_options_takes_any_letter() -> None:
+    """Recorded rollouts hold the key, and no options."""
+    row = {"expected_answer": "H"}
+    assert verify(environment(), row, r"\boxed{H}").score == 1.0
+    assert verify(environment(), row, r"\boxed{h}").score == 0.0
+    assert verify(environment(grading_mode="lenient_boxed"), row, r"\boxed{any words}").score == 0.0
+    assert verify(environment(), {**row, "options": []}, r"\boxed{H}").score == 0.0
 
 
 def test_empty_answer_never_matches() -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from gym_mcp import Environment, Options, Reward, Transcript
 from gym_mcp.errors import VerifierError
 from gym_mcp.types import JSONObject
-from verifiers.workers import WorkerDied, WorkerPool, WorkerTimeout
+from verifiers.extract import between
+from verifiers.workers import WorkerDied, WorkerTimeout, pool_of
 
 from . import generators, scorer
 
@@ -25,8 +24,8 @@ SECONDS: Final = 10.0
 MAX_CHARS: Final = 100_000
 """A longer answer is read from this many characters before its end."""
 ASK: Final = "Put your final answer, and nothing else, between <answer> and </answer>."
-_TAG: Final = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-_BOX: Final = re.compile(r"\\boxed\{([^}]+)\}")
+_TAG: Final = (re.compile("<answer>"), re.compile("</answer>"))
+_BOX: Final = (re.compile(r"\\boxed\{"), re.compile(r"\}"))
 
 
 def _known(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +79,7 @@ class ReasoningGym(Environment[Row]):
             "answer": answer[-MAX_CHARS:],
         }
         try:
-            reply = await _pool(os.getpid()).ask_async(request, timeout=SECONDS)
+            reply = await pool_of(Path(scorer.__file__)).ask_async(request, timeout=SECONDS)
         except WorkerTimeout:
             return Reward(0.0, notes=f"scoring took longer than {SECONDS:g} s")
         except WorkerDied:
@@ -98,24 +97,17 @@ class ReasoningGym(Environment[Row]):
 
 def final_answer(text: str) -> str:
     """What the last `<answer>` holds, else the first `\\boxed{}`, else all of the text; stripped."""
-    tags = _TAG.findall(text)
+    tags = list(between(text, *_TAG))
     if tags:
-        return str(tags[-1]).strip()
-    box = _BOX.search(text)
-    return (box[1] if box else text).strip()
+        return tags[-1].strip()
+    return next((box for box in between(text, *_BOX) if box), text).strip()
 
 
 async def _still_works(request: dict[str, Any]) -> None:
     """`VerifierError` when a harmless answer kills the scorer, too: then it was not the agent's doing."""
     try:
-        await _pool(os.getpid()).ask_async({**request, "answer": "0"}, timeout=SECONDS)
+        await pool_of(Path(scorer.__file__)).ask_async({**request, "answer": "0"}, timeout=SECONDS)
     except WorkerDied:
         raise VerifierError("the scoring process of reasoning_gym does not work") from None
     except WorkerTimeout:
         return
-
-
-@lru_cache(maxsize=1)
-def _pool(pid: int) -> WorkerPool:
-    """The pool of this process: a forked child must not read its parent's pipes."""
-    return WorkerPool(Path(scorer.__file__), size=max(1, min(4, os.cpu_count() or 1)))

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,15 @@ def test_which_text_is_graded(text: str, score: float) -> None:
     (task,) = load_tasks(environment("gcd", size=1))
     (reward,) = run(scores, environment(), [(task, text.format(task.data.answer))])
     assert reward.score == score
+
+
+@pytest.mark.parametrize("piece", ["<answer>", "\\boxed{", "\\boxed{}", "</answer>"])
+def test_the_answer_is_found_in_linear_time(piece: str) -> None:
+    (task,) = load_tasks(environment("gcd", size=1))
+    start = time.process_time()
+    (reward,) = run(scores, environment(), [(task, piece * (1_000_000 // len(piece)))])
+    assert reward.score < 1.0
+    assert time.process_time() - start < 4.0
 
 
 @needs_data

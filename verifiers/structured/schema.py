@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError, validators
 from jsonschema.exceptions import best_match
 
+from verifiers.patterns import find
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "string") and find(pattern, instance, "first") is None:
+        yield ValidationError(f"{instance!r:.100} does not match {pattern!r}")
+
+
+_Validator: Final = validators.extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
 _DATA: Final = ("enum", "const", "default", "examples", "required")
 _NAMED: Final = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
 
@@ -38,8 +47,8 @@ def _part(key: str, value: Any) -> Any:
 def violation(value: Any, schema: Mapping[str, Any]) -> str:
     """Where and how `value` does not fit `schema`; empty when it does. `format` is not enforced. Never raises."""
     try:
-        error = best_match(Draft202012Validator(schema).iter_errors(value))
-    except Exception as e:  # keys that are no strings, recursion through $ref, bad patterns
+        error = best_match(_Validator(schema).iter_errors(value))
+    except Exception as e:  # keys that are no strings, recursion through $ref, bad patterns, slow ones
         return f"cannot be validated ({type(e).__name__})"
     if error is None:
         return ""

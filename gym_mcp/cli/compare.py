@@ -1,0 +1,165 @@
+"""`gym-mcp eval compare`: two runs or more of the same tasks, and whether they differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gym_mcp.cli.common import emit_json, json_option, table, width
+
+_FLIPS = 10
+
+
+@click.command(
+    "compare",
+    epilog="""\b
+Examples:
+  gym-mcp eval compare runs/mcqa-a runs/mcqa-b
+  gym-mcp eval compare runs/base runs/new-prompt --across-prompts
+  gym-mcp eval compare runs/a runs/b runs/c --all-pairs --metric reward --json
+
+Each run is compared with the first, task by task. Differences are the later run less the earlier one.
+docs/statistics.md names the source of every number.""",
+)
+@click.argument("run_dirs", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--metric", default="pass", show_default=True, help="pass, reward, components.x, usage.output_tokens, ..."
+)
+@click.option("--intersect", is_flag=True, help="Compare the tasks that are the same where the sets differ.")
+@click.option("--across-prompts", is_flag=True, help="Tasks whose prompts differ, and nothing else, are the same.")
+@click.option(
+    "--margin", type=click.FloatRange(0, min_open=True), help="What is no difference.  [default: 2% of the range]"
+)
+@click.option("--all-pairs", is_flag=True, help="Every run with every other, instead of with the first.")
+@click.option(
+    "--flips", type=click.IntRange(0), default=_FLIPS, show_default=True, help="Tasks to list that turned."
+)
+@json_option
+def compare_command(
+    run_dirs: tuple[Path, ...],
+    metric: str,
+    intersect: bool,
+    across_prompts: bool,
+    margin: float | None,
+    all_pairs: bool,
+    flips: int,
+    as_json: bool,
+) -> None:
+    """Compare RUN_DIRS on the tasks that they share, and say what can be said."""
+    from gym_mcp.analysis.compare import compare_paths
+
+    found = compare_paths(
+        run_dirs,
+        metric=metric,
+        intersect=intersect,
+        across_prompts=across_prompts,
+        margin=margin,
+        all_pairs=all_pairs,
+    )
+    if as_json:
+        emit_json(found)
+    else:
+        click.echo(text(found, flips))
+
+
+def text(found: dict[str, Any], flips: int = _FLIPS) -> str:
+    """The comparison as a page."""
+    percent = found["metric"] == "pass"
+    parts = [_arms(found, percent)]
+    for contrast in found["contrasts"]:
+        parts += ["", *_contrast(contrast, percent, len(found["contrasts"]), flips)]
+    return "\n".join(parts)
+
+
+def _arms(found: dict[str, Any], percent: bool) -> str:
+    headers = ("run", "scored", "failed", found["metric"], "95% CI new tasks", "failed as worst", "left out")
+    rows = []
+    for arm in found["arms"]:
+        score, worst = arm["failed_excluded"], arm["failed_as_worst"]
+        rows.append(
+            (
+                arm["name"],
+                str(arm["scored"]),
+                str(sum(arm["failed"].values())),
+                _value(score["value"], percent),
+                _range(score["new_tasks"], percent),
+                _value(worst["value"], percent),
+                f"{found['left_out'][arm['name']]} tasks",
+            )
+        )
+    return table(headers, rows, limit=width())
+
+
+def _contrast(c: dict[str, Any], percent: bool, contrasts: int, flips: int) -> list[str]:
+    title = f"{c['b']} less {c['a']}"
+    lines = [title, "-" * len(title), c["verdict"]["text"], *(f"- {note}" for note in c["notes"])]
+    lines.append(f"  changed           {', '.join(c['causes']) or 'nothing that decides results'}")
+    if c["difference"] is None:
+        return lines
+    lines += [
+        f"  difference        {_signed(c['difference'], percent)} over {c['tasks']} tasks",
+        f"  new tasks         {_range(c['new_tasks'], percent, '95% CI ')}  paired by task",
+    ]
+    if c["these_tasks"]:
+        lines.append(f"  these tasks       {_range(c['these_tasks'], percent, '95% CI ')}  luck within tasks only")
+    lines.append(f"  bootstrap         {_range(c['bootstrap'], percent, '95% CI ')}")
+    lines.append(f"  p                 {_p(c)}")
+    if contrasts > 1:
+        lines.append(
+            f"  adjusted p        {c['p_holm']:.4f} Holm, {c['p_bh']:.4f} BH, over {contrasts} comparisons"
+        )
+    if any(c["missingness"]["failed"]):
+        zero = c["failed_as_worst"]
+        shown = f"{_signed(zero['difference'], percent)}  {_range(zero['new_tasks'], percent, '95% CI ')}"
+        lines.append(f"  failed as worst   {shown}  p {zero['p']:.4f}")
+    return lines + _turned(c, percent, flips)
+
+
+def _p(c: dict[str, Any]) -> str:
+    tests = c["tests"]
+    flips, m = tests["permutation"], tests["mcnemar"]
+    name = "paired t" if c["p"] == tests["paired_t"] else "permutation"
+    text = (
+        f"{c['p']:.4f}  {name}; {flips['method']} permutation of {flips['tasks_that_differ']} tasks that differ "
+    )
+    text += f"{flips['p']:.4f}, mid-p {flips['p_mid']:.4f}"
+    if m is not None:
+        text += f"; McNemar {m['p_exact']:.4f}: {m['only_b']} won, {m['only_a']} lost"
+    return text
+
+
+def _turned(c: dict[str, Any], percent: bool, flips: int) -> list[str]:
+    rows = c["flips"]
+    if not rows or not flips:
+        return []
+    up = sum(1 for r in rows if r["delta"] > 0)
+    lines = [f"  {len(rows)} tasks turned: {up} up, {len(rows) - up} down"]
+    lines += [
+        f"    {_signed(r['delta'], percent):>12}  {r['task_id']}  "
+        f"{_value(r['a'], percent)} -> {_value(r['b'], percent)}"
+        for r in rows[:flips]
+    ]
+    if len(rows) > flips:
+        lines.append(f"    ... and {len(rows) - flips} more (--flips, --json)")
+    return lines
+
+
+def _value(value: float | None, percent: bool) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:.1f}%" if percent else f"{value:.4g}"
+
+
+def _signed(value: float | None, percent: bool) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:+.1f} points" if percent else f"{value:+.4g}"
+
+
+def _range(interval: dict[str, Any] | None, percent: bool, lead: str = "") -> str:
+    if interval is None:
+        return "-"
+    scale = 100 if percent else 1
+    return f"{lead}[{scale * interval['low']:.4g}, {scale * interval['high']:.4g}]"

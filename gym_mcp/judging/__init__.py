@@ -1,0 +1,1 @@
+"""How good a judge is: what it says about labelled examples, and how that agrees with the labels."""
