@@ -1,4 +1,4 @@
-"""One agent's view of its model: notes what the agent offered and how the model failed, and ends it with the episode."""
+"""One agent's view of its model: notes what it was offered and how it failed, and ends with the episode."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _EMBEDDED = "builtin/"
 class Watched(Model):
     """In front of a rollout's meter, behind the gateway.
 
-    `asked` counts requests, `offered` says whether one of them offered the environment's tools. `failed` is set with
-    `error` once the model has failed for good, `spent` once a budget or the episode has come to its end.
+    `asked` counts requests, `offered` says whether one of them offered the environment's tools. `failed` is set
+    with `error` once the model has failed for good, `spent` once a budget or the episode has come to its end.
     """
 
     def __init__(self, agent: Agent, model: Model, relayed: Relayed, *, plain: bool) -> None:
