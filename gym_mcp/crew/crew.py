@@ -118,7 +118,11 @@ class Crew(Coordinator):
     async def _man(self, share: int) -> None:
         """Keep one place manned as long as there is work."""
         while not self._ended():
-            hand = await self._hire(share)
+            try:
+                hand = await self._hire(share)
+            except OSError as e:
+                self._fail("usage", f"--workers: no process can be started: {e.strerror}")
+                return
             try:
                 await self._lead(hand)
                 hand.gone = True
