@@ -65,7 +65,7 @@ def live(tasks: Path, episodes: int) -> None:
             *("--concurrency", episodes, "--max-retries", 9),
         )
     metrics, each = many[3], (many[2] - few[2]) / (episodes - 64)
-    print(f"{episodes} live, 2 s latency +-20 %, 2 % refusals:")
+    print(f"{episodes} live, 2 s latency +-20 %, 2 % faults:")
     print(f"  scored {metrics['scored']}, failed {metrics['failed']}")
     print(f"  {1000 * many[0] / (2 * episodes):.2f} CPU-ms an episode, {each:.1f} KiB of memory a live one")
     print(f"  loop lag p99 {metrics['loop_lag_p99_ms']} ms, greatest {metrics['loop_lag_max_ms']} ms")
