@@ -56,7 +56,6 @@ class Crew(Coordinator):
         self._waiting = waiting
         self._suspects = Suspects(arm.max_attempts)
         self._orders: Iterator[Order] = iter(())
-        self._exhausted = False
         self._over = False
         self._stopped = False
         self._stillborn = 0
