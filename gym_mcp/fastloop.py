@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
-THRESHOLDS: Final = (10_000, 20, 500)
+THRESHOLDS: Final = (10_000, 20, 50)
 """Objects of a collection: a hundred thousand, of thousands of live episodes, would stop the loop for 0.2 s."""
 
 

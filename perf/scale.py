@@ -31,21 +31,27 @@ def run(
 
 
 def compare(name: str, environment: str, tasks: Path, model: list[str], count: int, runs: int) -> None:
-    """One worker beside two, alternately."""
+    """One worker beside two, alternately; the start-up of each, a run of two episodes, subtracted."""
+
+    def times(workers: int, limit: int) -> tuple[float, float]:
+        more = ("--limit", limit, "--concurrency", 256, "--workers", workers)
+        cpu, wall, _, metrics = run(environment, tasks, model, *more)
+        assert metrics["scored"] == limit, metrics
+        return cpu, wall
+
+    start = {workers: times(workers, 2) for workers in (1, 2)}
     found: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
     for _ in range(runs):
-        for workers in found:
-            cpu, wall, _, metrics = run(
-                environment, tasks, model, "--limit", count, "--concurrency", 256, "--workers", workers
-            )
-            assert metrics["scored"] == count, metrics
-            found[workers].append((cpu, wall))
+        for workers, values in found.items():
+            whole, part = times(workers, count), start[workers]
+            values.append((whole[0] - part[0], whole[1] - part[1]))
     for workers, values in found.items():
         cpu, wall = (statistics.median(column) for column in zip(*values, strict=True))
         print(f"{name}, {workers} worker(s): {count / cpu:8.0f} episodes/CPU-s {count / wall:8.0f} episodes/s")
+        print(f"  start-up {start[workers][0]:.2f} CPU-s", flush=True)
     speed = statistics.median(a[1] / b[1] for a, b in zip(found[1], found[2], strict=True))
     cost = statistics.median(b[0] / a[0] for a, b in zip(found[1], found[2], strict=True))
-    print(f"{name}: 2 workers are {speed:.2f} times as fast and take {cost:.2f} times the CPU, start-up included")
+    print(f"{name}: 2 workers are {speed:.2f} times as fast and take {cost:.2f} times the CPU", flush=True)
 
 
 def live(tasks: Path, episodes: int) -> None:
@@ -59,7 +65,7 @@ def live(tasks: Path, episodes: int) -> None:
             *("--concurrency", episodes, "--max-retries", 9),
         )
     metrics, each = many[3], (many[2] - few[2]) / (episodes - 64)
-    print(f"{episodes} live, 2 s latency +-20 %, 2 % refusals:")
+    print(f"{episodes} live, 2 s latency +-20 %, 2 % faults:")
     print(f"  scored {metrics['scored']}, failed {metrics['failed']}")
     print(f"  {1000 * many[0] / (2 * episodes):.2f} CPU-ms an episode, {each:.1f} KiB of memory a live one")
     print(f"  loop lag p99 {metrics['loop_lag_p99_ms']} ms, greatest {metrics['loop_lag_max_ms']} ms")
@@ -85,7 +91,8 @@ def main() -> None:
     with background(endpoint) as (_, ready):
         model = ["-m", "openai/scripted", "--base-url", ready.split()[-1]]
         compare("3 tool calls", "perf/environments/counter.py", tasks, model, args.episodes, args.runs)
-    live(tasks, args.live)
+    if args.live:
+        live(tasks, args.live)
 
 
 if __name__ == "__main__":

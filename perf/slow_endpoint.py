@@ -1,6 +1,6 @@
 """A model endpoint for load: `python -m perf.slow_endpoint --delay 2 --jitter 0.2 --every 50 --calls '[...]'`.
 
-Answers are made beforehand and come after `delay` seconds, give or take `jitter` of it; each `every`-th is a 503.
+Answers are made beforehand and come after `delay` seconds, give or take `jitter` of it; each `every`-th is a 500.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import uvloop
 
 from tests.endpoint import FastProtocol, serve_fast
 
-_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+_FAULT = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
 _random = random.Random(1)
 _numbers = itertools.count(1)
 
@@ -30,7 +30,7 @@ class _Delayed:
 
     def write(self, data: bytes) -> None:
         delay, jitter, every = self._settings
-        answer = _BUSY if every and next(_numbers) % every == 0 else data
+        answer = _FAULT if every and next(_numbers) % every == 0 else data
         self._loop.call_later(delay * _random.uniform(1 - jitter, 1 + jitter), self._transport.write, answer)
 
 

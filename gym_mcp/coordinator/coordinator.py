@@ -42,7 +42,7 @@ class Coordinator:
         self.lags = Lags()
         self.broken: JournalError | None = None
         self._listeners: list[Listener] = []
-        self._draining = False
+        self._draining = self._exhausted = False
         self._workers: list[asyncio.Task[None]] = []
 
     def listen(self, listener: Listener) -> None:
@@ -81,7 +81,7 @@ class Coordinator:
         try:
             async for _ in ramp(count):
                 self._workers.append(asyncio.create_task(self._work(work, ended or iter(()))))
-                if self._draining:
+                if self._draining or self._exhausted:
                     break
             await asyncio.gather(*self._workers, return_exceptions=True)
             for worker in self._workers:
@@ -106,6 +106,7 @@ class Coordinator:
         while not self._draining:
             entry = next(work, None)
             if entry is None:
+                self._exhausted = True
                 return
             index, task, repeat = entry
             self.in_flight += 1

@@ -56,7 +56,6 @@ class Crew(Coordinator):
         self._waiting = waiting
         self._suspects = Suspects(arm.max_attempts)
         self._orders: Iterator[Order] = iter(())
-        self._exhausted = False
         self._over = False
         self._stopped = False
         self._stillborn = 0
@@ -118,7 +117,11 @@ class Crew(Coordinator):
     async def _man(self, share: int) -> None:
         """Keep one place manned as long as there is work."""
         while not self._ended():
-            hand = await self._hire(share)
+            try:
+                hand = await self._hire(share)
+            except OSError as e:
+                self._fail("usage", f"--workers: no process can be started: {e.strerror}")
+                return
             try:
                 await self._lead(hand)
                 hand.gone = True

@@ -271,3 +271,30 @@ def test_a_deadly_group_fails_alone(tmp_path: Path, where: str, kind: str, score
     assert {row["task_id"] for row in rows if row["outcome"] == "failed"} == {"t5"}
     assert all(row["reward"] == pytest.approx(1 / 3) for row in rows if row["outcome"] == "scored")
     assert not (folder.run / "rollouts.waiting.jsonl").exists()
+
+
+def test_a_served_environment_serves_several_processes(tmp_path: Path) -> None:
+    folder, key = Folder(tmp_path, 40), "k" * 40
+    server = begin(
+        "serve", DEADLY, "--http", "127.0.0.1:0", "--input", folder.input, "--json", GYM_MCP_OPERATOR_KEY=key
+    )
+    try:
+        assert server.stdout is not None
+        (served,) = orjson.loads(server.stdout.readline())["environments"].values()
+        flags = ("-e", served["operator_url"], "-m", "builtin/oracle", "--out", folder.run, "--json", "-q")
+        done = gym("eval", "run", *flags, "--repeats", 3, "--workers", 2, GYM_MCP_OPERATOR_KEY=key)
+    finally:
+        kill_group(server)
+    metrics = result(done)
+    assert (metrics["scored"], metrics["mean_reward"]) == (120, 1.0)
+    folder.check(40, 3)
+
+
+def test_a_recorded_judge_is_refused(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, 4)
+    replies = tmp_path / "judge.jsonl"
+    replies.write_text('{"task": "t0", "reply": "yes"}\n')
+    flags = folder.flags(
+        "builtin/oracle", "--judge", f"replay:{replies}", "--workers", 2, "-q", environment=DEADLY
+    )
+    refused(gym(*flags), "--workers: a recorded judge gives its replies in turn")
