@@ -1,0 +1,75 @@
+"""`gym-mcp analyze`: what went wrong in a run; `analyze check`: whether a report about it is true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gym_mcp.cli.common import emit_json, json_option
+
+_RUN = click.Path(path_type=Path, file_okay=False)
+
+
+class _Verbs(click.Group):
+    """`analyze RUN` is `analyze run RUN`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands:
+            args = ["run", *args]
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and not {"-h", "--help"} & {args[0]}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=_Verbs,
+    epilog="""\b
+Examples:
+  gym-mcp analyze runs/mcqa-3f9a1c
+  gym-mcp analyze runs/new --against runs/old -o analysis
+  gym-mcp analyze check report.md --run runs/mcqa-3f9a1c
+
+docs/analysis.md explains the findings and the claims.""",
+)
+def analyze() -> None:
+    """Find out what went wrong in a run, and check reports about it.
+
+    `gym-mcp analyze RUN` is short for `gym-mcp analyze run RUN`.
+    """
+
+
+@analyze.command("run")
+@click.argument("run_dir", type=_RUN)
+@click.option("--against", type=_RUN, help="An earlier run of the same tasks: what changed, and where.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write findings.json and analysis.md here.",
+)
+@json_option
+def run_command(run_dir: Path, against: Path | None, out: Path | None, as_json: bool) -> None:
+    """Analyse RUN_DIR: counts, funnel, findings with the rollouts that show them."""
+    from gym_mcp.coordinator.journal import replace_file
+    from gym_mcp.diagnosis.analyze import analyze as analyse
+    from gym_mcp.diagnosis.analyze import dump
+    from gym_mcp.diagnosis.page import page
+
+    found = analyse(run_dir, against)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        replace_file(out / "findings.json", [dump(found)])
+        replace_file(out / "analysis.md", [page(found).encode()])
+    if as_json:
+        emit_json(found)
+    elif out is not None:
+        suspects = sum(1 for f in found["findings"] if f["suspect"])
+        click.echo(f"{len(found['findings'])} findings, {suspects} of them suspects: {out / 'analysis.md'}")
+    else:
+        click.echo(page(found), nl=False)

@@ -1,0 +1,172 @@
+"""Artifacts of the data: cut prompts, answers in plain sight, the same question with two keys."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from gym_mcp.diagnosis.answers import plain
+from gym_mcp.diagnosis.facts import Facts
+from gym_mcp.diagnosis.finding import SHOWN, Finding, Scale, finding
+from gym_mcp.diagnosis.scan import Scan, TaskFacts, row_at
+
+MOST: Final = 0.9
+RARE: Final = 0.2
+READ_FOR_LEAKS: Final = 3_000
+"""Rollouts whose tool results are searched for the key; of a larger run, the first of each task, evenly spread."""
+_ENDS: Final = re.compile(r"[.!?:;)\]}>\"'`*|$…”’。？！]\s*$")
+_HANGS: Final = re.compile(
+    r"(?:\b(?:the|a|an|of|and|or|to|in|on|with|for|from|is|are|was|that|which|by|as|at|if|than|its|their)|[,(\[{/\\-])\s*$",
+    re.IGNORECASE,
+)
+_GIVEN: Final = (
+    r"(?:the\s+)?(?:correct|right|expected|reference|gold|final|true)?[ _-]?(?:answer|solution|ground[ _-]?truth|label|key)"
+    r"[\"'*_` ]{0,3}\s*(?:is|=|:|->|are)\s*[\"'*_`(\[]{0,4}"
+)
+
+
+def data(s: Scan, scale: Scale) -> Iterator[Finding]:
+    """Findings in the tasks themselves; the rollouts shown are those of the tasks."""
+    yield from _prompts(s, scale)
+    yield from _keys(s, scale)
+    yield from _leaks(s, scale)
+    yield from _leaks_in_results(s, scale)
+
+
+def _tasks(
+    s: Scan, scale: Scale, kind: str, title: str, indexes: list[int], advice: str, **more: object
+) -> Finding:
+    shows: list[Facts] = [f for i in indexes for f in s.of_task(i)]
+    found = finding(
+        scale, kind, "DA", title, shows, len(s.tasks), unit="tasks", suspect=True, advice=advice, **more
+    )
+    found.count = len(indexes)
+    found.tasks = [s.tasks[i].id for i in indexes[:SHOWN]]
+    from gym_mcp.metrics.intervals import wilson_interval
+
+    low, high = wilson_interval(len(indexes), len(s.tasks))
+    found.interval = (round(low, 6), round(high, 6))
+    return found
+
+
+def _prompts(s: Scan, scale: Scale) -> Iterator[Finding]:
+    texts = [t.prompt.rstrip() for t in s.tasks]
+    empty = [i for i, text in enumerate(texts) if not text]
+    if empty and len(empty) < len(texts):
+        yield _tasks(
+            s, scale, "empty_prompt", "Tasks without a prompt, where others have one", empty, "mend the rows"
+        )
+    cut = cut_prompts(texts)
+    if cut:
+        yield _tasks(
+            s, scale, "truncated_prompt", "Prompts that stop in the middle", cut, "mend the rows and run them again",
+            confidence="medium",
+            details={"ends": {s.tasks[i].id: texts[i][-60:] for i in cut[:SHOWN]}},
+        )  # fmt: skip
+
+
+def cut_prompts(texts: list[str]) -> list[int]:
+    """Prompts that end unlike the rest: without the mark, or the last line, that nearly all others end with."""
+    full = [t for t in texts if t]
+    if len(full) < 5:
+        return []
+    marked = sum(1 for t in full if _ENDS.search(t))
+    marks = marked >= 0.8 * len(full)
+    lines = Counter(line for t in full for line in {x.strip() for x in t.splitlines() if len(x.strip()) > 15})
+    common = {line for line, n in lines.items() if n >= MOST * len(full)}
+    last = Counter(t.splitlines()[-1].strip() for t in full)
+    closing = {line for line, n in last.items() if n >= 0.1 * len(full) and n >= 3}
+    closed = sum(n for line, n in last.items() if line in closing) >= MOST * len(full)
+    found = []
+    for i, text in enumerate(texts):
+        if not text:
+            continue
+        lacks_mark = marks and not _ENDS.search(text)
+        lacks_lines = bool(common) and not all(line in text for line in common)
+        lacks_close = closed and text.splitlines()[-1].strip() not in closing
+        hangs = bool(_HANGS.search(text)) and sum(1 for t in full if _HANGS.search(t)) <= RARE * len(full)
+        fence = text.count("```") % 2 == 1
+        if hangs or lacks_close or (lacks_mark and not _short_whole(text, full)) or (fence and lacks_mark):
+            found.append(i)
+        elif lacks_lines and not _ENDS.search(text):
+            found.append(i)
+    return found if len(found) <= 0.5 * len(full) else []
+
+
+def _short_whole(text: str, full: list[str]) -> bool:
+    """A prompt of one short line needs no mark at its end."""
+    return len(text) < 25 and "\n" not in text and len(full) > 0
+
+
+def _keys(s: Scan, scale: Scale) -> Iterator[Finding]:
+    groups: dict[bytes, list[int]] = {}
+    for i, task in enumerate(s.tasks):
+        if task.prompt:
+            groups.setdefault(task.digest, []).append(i)
+    torn = [g for g in groups.values() if len({plain(k) for i in g if (k := s.tasks[i].key) is not None}) > 1]
+    if torn:
+        yield _tasks(
+            s, scale, "contradictory_keys", "The same prompt with different keys",
+            sorted(i for g in torn for i in g), "at most one of the keys can be right",
+        )  # fmt: skip
+    twice = [
+        g for g in groups.values() if len(g) > 1 and g not in torn and len({str(s.tasks[i].data) for i in g}) == 1
+    ]
+    if twice:
+        yield _tasks(
+            s, scale, "duplicate_tasks", "The same task more than once", sorted(i for g in twice for i in g),
+            "drop the copies: they count as independent and are not",
+        )  # fmt: skip
+
+
+def _leaks(s: Scan, scale: Scale) -> Iterator[Finding]:
+    said = [i for i, t in enumerate(s.tasks) if t.key and _tells(t.prompt, t.key)]
+    bare = [i for i, t in enumerate(s.tasks) if t.key and _distinctive(t.key) and _holds(t.prompt, t.key)]
+    keyed = sum(1 for t in s.tasks if t.key)
+    # Where most prompts hold their answer, finding it there is the task.
+    shown = sorted(
+        {*(said if len(said) <= 0.5 * keyed or _all_tell(s) else ()), *(bare if len(bare) <= RARE * keyed else ())}
+    )
+    if shown:
+        yield _tasks(
+            s, scale, "answer_leak_prompt", "The prompt gives the answer away", shown, "take the answer out",
+            confidence="high" if set(shown) <= set(said) else "medium",
+        )  # fmt: skip
+
+
+def _all_tell(s: Scan) -> bool:
+    return all(len(plain(t.key or "")) > 3 for t in s.tasks)
+
+
+def _tells(text: str, key: str) -> bool:
+    """Whether a text says `the answer is KEY`, or as much."""
+    core = key.strip()
+    return bool(core) and re.search(_GIVEN + re.escape(core) + r"(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _distinctive(key: str) -> bool:
+    core = plain(key)
+    return len(core) >= 5 or (len(core) >= 4 and core.isdigit())
+
+
+def _holds(text: str, key: str) -> bool:
+    return re.search(r"(?<!\w)" + re.escape(key.strip()) + r"(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _leaks_in_results(s: Scan, scale: Scale) -> Iterator[Finding]:
+    """Tool results that say what the answer is. Texts that merely hold it may be what the tool is for."""
+    rows = [f for f in s.present if f.calls and s.tasks[f.task].key]
+    step = max(1, -(-len(rows) // READ_FOR_LEAKS))
+    shown = [f for f in rows[::step] if _leaks_to(s, f, s.tasks[f.task])]
+    if shown:
+        yield finding(
+            scale, "answer_leak_tool", "DA", "A tool's result says what the answer is", shown, len(rows[::step]),
+            suspect=True, confidence="medium", details={"read": len(rows[::step]), "of": len(rows)},
+        )  # fmt: skip
+
+
+def _leaks_to(s: Scan, f: Facts, task: TaskFacts) -> bool:
+    row = row_at(s.run.directory.rollouts_path, f.offset)
+    return any(_tells(str(entry.get("result") or ""), task.key or "") for entry in row.get("ledger") or ())
