@@ -73,3 +73,31 @@ def run_command(run_dir: Path, against: Path | None, out: Path | None, as_json: 
         click.echo(f"{len(found['findings'])} findings, {suspects} of them suspects: {out / 'analysis.md'}")
     else:
         click.echo(page(found), nl=False)
+
+
+@analyze.command("check")
+@click.argument("report", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--run", "run_dir", type=_RUN, required=True, help="The run that the report is about.")
+@click.option("--run2", type=_RUN, help="The earlier run, for `before(...)`.")
+@click.option("--least", type=click.FloatRange(0, 1), default=0.85, show_default=True, help="The grade to reach.")
+@json_option
+@click.pass_context
+def check_command(
+    ctx: click.Context, report: Path, run_dir: Path, run2: Path | None, least: float, as_json: bool
+) -> None:
+    """Check REPORT: run its queries again, look up its quotations. Exit code 1 below `--least`, or with a problem."""
+    from gym_mcp.claims.check import check_paths
+
+    verdict = check_paths(report, run_dir, run2)
+    if as_json:
+        emit_json(verdict.as_json())
+    else:
+        for p in verdict.problems:
+            click.echo(f"{report}:{p.line}: {p.kind}: {p.detail}\n    {p.text}")
+        click.echo(
+            f"grade {verdict.grade:.3f}: {verdict.supported} of {verdict.weighty} sentences that need evidence have it; "
+            f"{verdict.claims_true} of {verdict.claims} claims and {verdict.citations_true} of {verdict.citations} "
+            "quotations are true"
+        )
+    if verdict.problems or verdict.grade < least:
+        ctx.exit(1)

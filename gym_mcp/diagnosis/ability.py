@@ -1,4 +1,4 @@
-"""What is left to the agent: tasks that it never, or only sometimes, passes, and kinds of task that it is bad at."""
+"""What is left to the agent: tasks that it never, or only sometimes, passes, and kinds of task it is bad at."""
 
 from __future__ import annotations
 
@@ -21,15 +21,26 @@ def ability(s: Scan, scale: Scale) -> Iterator[Finding]:
     some = [i for i, n in enumerate(scale.scored) if 0 < scale.passed[i] < n]
     if never:
         yield finding(
-            scale, "never_pass", "KG", "Tasks that no rollout passes",
-            [f for i in never for f in s.of_task(i)], scale.tasks_scored, unit="tasks", confidence="low",
+            scale,
+            "never_pass",
+            "KG",
+            "Tasks that no rollout passes",
+            [f for i in never for f in s.of_task(i)],
+            scale.tasks_scored,
+            unit="tasks",
+            confidence="low",
             details={"repeats": s.run.sheet.repeats},
-        )  # fmt: skip
+        )
     if some:
         yield finding(
-            scale, "sometimes_pass", "UK", "Tasks that some rollouts pass and others do not",
-            [f for i in some for f in s.of_task(i)], scale.tasks_scored, unit="tasks",
-        )  # fmt: skip
+            scale,
+            "sometimes_pass",
+            "UK",
+            "Tasks that some rollouts pass and others do not",
+            [f for i in some for f in s.of_task(i)],
+            scale.tasks_scored,
+            unit="tasks",
+        )
     yield from _categories(s, scale)
 
 
@@ -79,12 +90,21 @@ def _categories(s: Scan, scale: Scale) -> Iterator[Finding]:
         indexes = [i for i in range(len(s.tasks)) if label_of(s, i, field) == group["value"]]
         rows = [f for i in indexes for f in s.of_task(i)]
         found = finding(
-            scale, "weak_category", "KG", f"`{field}` = {group['value']}: passes less often than the rest",
-            [f for f in rows if f.failing], len(rows), key=f"{field}={group['value']}", confidence="medium",
+            scale,
+            "weak_category",
+            "KG",
+            f"`{field}` = {group['value']}: passes less often than the rest",
+            [f for f in rows if f.failing],
+            len(rows),
+            key=f"{field}={group['value']}",
+            confidence="medium",
             details={
-                "field": field, "value": group["value"], "pass": group["pass"]["value"],
-                "difference": difference, "p_holm": p,
+                "field": field,
+                "value": group["value"],
+                "pass": group["pass"]["value"],
+                "difference": difference,
+                "p_holm": p,
             },
-        )  # fmt: skip
+        )
         found.tasks = [s.tasks[i].id for i in indexes[:SHOWN]]
         yield found

@@ -100,8 +100,13 @@ def _patterns(s: Scan) -> list[JSONObject]:
     every.sort(key=lambda p: (-p[3].count, p[0], p[1], p[2]))
     return [
         {
-            "source": source, "where": where, "template": form, "count": c.count, "rollouts": len(c.slots),
-            "example": c.example, "shown_by": [f.id for f in s.at(set(sorted(c.slots)[:5]))],
+            "source": source,
+            "where": where,
+            "template": form,
+            "count": c.count,
+            "rollouts": len(c.slots),
+            "example": c.example,
+            "shown_by": [f.id for f in s.at(set(sorted(c.slots)[:5]))],
         }
         for source, where, form, c in every[:PATTERNS]
-    ]  # fmt: skip
+    ]

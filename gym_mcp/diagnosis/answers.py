@@ -60,9 +60,9 @@ def stated(text: str) -> str:
         return boxed
     lines = [line for line in text.splitlines() if line.strip()]
     for line in reversed(lines):
-        match = _LEAD.search(line)
-        if match:
-            return match.group(1)
+        lead = _LEAD.search(line)
+        if lead is not None:
+            return lead.group(1)
     return lines[-1] if lines else ""
 
 

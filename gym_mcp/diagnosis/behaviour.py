@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from gym_mcp.diagnosis.facts import Facts
 from gym_mcp.diagnosis.finding import Finding, Scale, finding
 from gym_mcp.diagnosis.scan import Scan
 
@@ -46,9 +47,14 @@ def behaviour(s: Scan, scale: Scale) -> Iterator[Finding]:
         rows = [f for f in scored if f.failing and not f.calls and "refusal" not in f.flags]
         if acting and rows:
             yield finding(
-                scale, "no_attempt", "BI", "The agent failed without calling any tool, where those that pass call some",
-                rows, len(scored), details={"passing_with_calls": acting},
-            )  # fmt: skip
+                scale,
+                "no_attempt",
+                "BI",
+                "The agent failed without calling any tool, where those that pass call some",
+                rows,
+                len(scored),
+                details={"passing_with_calls": acting},
+            )
     yield from _stock(s, scale)
 
 
@@ -69,14 +75,19 @@ def _stock(s: Scan, scale: Scale) -> Iterator[Finding]:
     rows = [f for f in s.scored if f.answer in stock]
     if rows:
         yield finding(
-            scale, "stock_answer", "BI", "The agent says the same words in several tasks, and they never pass",
-            rows, len(s.scored), details={"answers": sorted(stock)[:10]},
-        )  # fmt: skip
+            scale,
+            "stock_answer",
+            "BI",
+            "The agent says the same words in several tasks, and they never pass",
+            rows,
+            len(s.scored),
+            details={"answers": sorted(stock)[:10]},
+        )
 
 
-def _fare(rows: list[object], scored: list[object]) -> dict[str, object]:
-    with_it = sum(1 for f in rows if getattr(f, "passed", False))
+def _fare(rows: list[Facts], scored: list[Facts]) -> dict[str, object]:
+    with_it = sum(1 for f in rows if f.passed)
     mine = {id(f) for f in rows}
     others = [f for f in scored if id(f) not in mine]
-    without = sum(1 for f in others if getattr(f, "passed", False))
+    without = sum(1 for f in others if f.passed)
     return {"passed": with_it, "of": len(rows), "others_passed": without, "others": len(others)}

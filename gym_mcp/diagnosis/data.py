@@ -18,11 +18,13 @@ READ_FOR_LEAKS: Final = 3_000
 """Rollouts whose tool results are searched for the key; of a larger run, the first of each task, evenly spread."""
 _ENDS: Final = re.compile(r"[.!?:;)\]}>\"'`*|$…”’。？！]\s*$")
 _HANGS: Final = re.compile(
-    r"(?:\b(?:the|a|an|of|and|or|to|in|on|with|for|from|is|are|was|that|which|by|as|at|if|than|its|their)|[,(\[{/\\-])\s*$",
+    r"(?:\b(?:the|a|an|of|and|or|to|in|on|with|for|from|is|are|was|that|which|by|as|at|if|than|its|their)"
+    r"|[,(\[{/\\-])\s*$",
     re.IGNORECASE,
 )
 _GIVEN: Final = (
-    r"(?:the\s+)?(?:correct|right|expected|reference|gold|final|true)?[ _-]?(?:answer|solution|ground[ _-]?truth|label|key)"
+    r"(?:the\s+)?(?:correct|right|expected|reference|gold|final|true)?[ _-]?"
+    r"(?:answer|solution|ground[ _-]?truth|label|key)"
     r"[\"'*_` ]{0,3}\s*(?:is|=|:|->|are)\s*[\"'*_`(\[]{0,4}"
 )
 
@@ -61,10 +63,15 @@ def _prompts(s: Scan, scale: Scale) -> Iterator[Finding]:
     cut = cut_prompts(texts)
     if cut:
         yield _tasks(
-            s, scale, "truncated_prompt", "Prompts that stop in the middle", cut, "mend the rows and run them again",
+            s,
+            scale,
+            "truncated_prompt",
+            "Prompts that stop in the middle",
+            cut,
+            "mend the rows and run them again",
             confidence="medium",
             details={"ends": {s.tasks[i].id: texts[i][-60:] for i in cut[:SHOWN]}},
-        )  # fmt: skip
+        )
 
 
 def cut_prompts(texts: list[str]) -> list[int]:
@@ -108,17 +115,25 @@ def _keys(s: Scan, scale: Scale) -> Iterator[Finding]:
     torn = [g for g in groups.values() if len({plain(k) for i in g if (k := s.tasks[i].key) is not None}) > 1]
     if torn:
         yield _tasks(
-            s, scale, "contradictory_keys", "The same prompt with different keys",
-            sorted(i for g in torn for i in g), "at most one of the keys can be right",
-        )  # fmt: skip
+            s,
+            scale,
+            "contradictory_keys",
+            "The same prompt with different keys",
+            sorted(i for g in torn for i in g),
+            "at most one of the keys can be right",
+        )
     twice = [
         g for g in groups.values() if len(g) > 1 and g not in torn and len({str(s.tasks[i].data) for i in g}) == 1
     ]
     if twice:
         yield _tasks(
-            s, scale, "duplicate_tasks", "The same task more than once", sorted(i for g in twice for i in g),
+            s,
+            scale,
+            "duplicate_tasks",
+            "The same task more than once",
+            sorted(i for g in twice for i in g),
             "drop the copies: they count as independent and are not",
-        )  # fmt: skip
+        )
 
 
 def _leaks(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -131,9 +146,14 @@ def _leaks(s: Scan, scale: Scale) -> Iterator[Finding]:
     )
     if shown:
         yield _tasks(
-            s, scale, "answer_leak_prompt", "The prompt gives the answer away", shown, "take the answer out",
+            s,
+            scale,
+            "answer_leak_prompt",
+            "The prompt gives the answer away",
+            shown,
+            "take the answer out",
             confidence="high" if set(shown) <= set(said) else "medium",
-        )  # fmt: skip
+        )
 
 
 def _all_tell(s: Scan) -> bool:
@@ -162,9 +182,16 @@ def _leaks_in_results(s: Scan, scale: Scale) -> Iterator[Finding]:
     shown = [f for f in rows[::step] if _leaks_to(s, f, s.tasks[f.task])]
     if shown:
         yield finding(
-            scale, "answer_leak_tool", "DA", "A tool's result says what the answer is", shown, len(rows[::step]),
-            suspect=True, confidence="medium", details={"read": len(rows[::step]), "of": len(rows)},
-        )  # fmt: skip
+            scale,
+            "answer_leak_tool",
+            "DA",
+            "A tool's result says what the answer is",
+            shown,
+            len(rows[::step]),
+            suspect=True,
+            confidence="medium",
+            details={"read": len(rows[::step]), "of": len(rows)},
+        )
 
 
 def _leaks_to(s: Scan, f: Facts, task: TaskFacts) -> bool:

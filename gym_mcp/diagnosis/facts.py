@@ -1,9 +1,10 @@
-"""What a rollout's row says, in a few hundred bytes: a run of 100,000 is held in memory, its transcripts are not."""
+"""What a rollout's row says, in a few hundred bytes: 100,000 of them fit in memory, their transcripts do not."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -15,11 +16,21 @@ MOST_STEPS: Final = 400
 LOOP: Final = 3
 """How often the same must come in a row to be a loop."""
 _REFUSAL: Final = re.compile(
-    r"\b(?:i(?:'m| am) (?:sorry|unable|not able)\b.{0,80}\b(?:can(?:no|')t|unable|not able|help|assist|comply)"
+    r"\b(?:i(?:'m| am) (?:sorry|unable|not able)\b.{0,80}"
+    r"\b(?:can(?:no|')t|unable|not able|help|assist|comply)"
     r"|i (?:can(?:no|')t|won't|will not|must decline to|am not able to) (?:help|assist|comply|provide|do that|answer)"
     r"|as an ai\b.{0,60}\b(?:can(?:no|')t|unable|not able))",
     re.IGNORECASE | re.DOTALL,
 )
+
+
+_NO_TOOLS: Final[frozenset[str]] = frozenset()
+
+
+@lru_cache(maxsize=10_000)
+def _shared(tools: frozenset[str]) -> frozenset[str]:
+    """One object for equal sets: a run uses few."""
+    return tools
 
 
 @dataclass(slots=True)
@@ -41,8 +52,9 @@ class Facts:
     steps: tuple[int, ...]
     calls: int = 0
     errors: int = 0
-    first_error: int = -1
     flags: set[str] = field(default_factory=set)
+    failure: str = ""
+    tools: frozenset[str] = frozenset()
     tokens: int = 0
     cost: float = 0.0
     seconds: float = 0.0
@@ -78,7 +90,8 @@ def facts_of(row: JSONObject, offset: int, *, full: Any) -> Facts:
         steps=tuple(hash(event) for event in events(items)[:MOST_STEPS]),
         calls=len(ledger),
         errors=sum(1 for entry in ledger if entry["error"] is not None),
-        first_error=next((i for i, entry in enumerate(ledger) if entry["error"] is not None), -1),
+        failure="" if scored else row["failure"]["kind"],
+        tools=_NO_TOOLS if not ledger else _shared(frozenset(entry["name"] for entry in ledger)),
         tokens=(usage.get("input_tokens") or 0) + (usage.get("output_tokens") or 0),
         cost=usage.get("cost") or 0.0,
         seconds=timing.get("seconds") or 0.0,

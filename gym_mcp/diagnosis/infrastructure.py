@@ -1,4 +1,4 @@
-"""What failed under the agent: lost rollouts, broken tools, harnesses that show something else than what was said."""
+"""What failed under the agent: lost rollouts, broken tools, harnesses that show something else than was said."""
 
 from __future__ import annotations
 
@@ -26,9 +26,17 @@ def infrastructure(s: Scan, scale: Scale) -> Iterator[Finding]:
     missing = s.rollouts.count(None)
     if missing:
         yield finding(
-            scale, "missing_rollouts", "IR", "Rollouts without a row: the run is not finished", (), expected,
-            count=missing, suspect=True, interval=None, advice="resume the run before quoting its score",
-        )  # fmt: skip
+            scale,
+            "missing_rollouts",
+            "IR",
+            "Rollouts without a row: the run is not finished",
+            (),
+            expected,
+            count=missing,
+            suspect=True,
+            interval=None,
+            advice="resume the run before quoting its score",
+        )
     yield from _failures(s, scale, expected)
     yield from _tools(s, scale)
     yield from _harness(s, scale)
@@ -38,15 +46,27 @@ def _failures(s: Scan, scale: Scale, expected: int) -> Iterator[Finding]:
     for (kind, form), cluster in sorted(s.failures.items()):
         rows = s.at(cluster.slots)
         yield finding(
-            scale, f"failed_{kind}", _OWNERS.get(kind, "IR"), f"Rollouts failed ({kind}): {form or 'no message'}",
-            rows, expected, key=form, suspect=True,
+            scale,
+            f"failed_{kind}",
+            _OWNERS.get(kind, "IR"),
+            f"Rollouts failed ({kind}): {form or 'no message'}",
+            rows,
+            expected,
+            key=form,
+            suspect=True,
             details={"template": form, "example": cluster.example},
-        )  # fmt: skip
+        )
     if s.retried.slots:
         yield finding(
-            scale, "retried", "IR", "Rollouts that failed at first and came through when tried again",
-            s.at(s.retried.slots), expected, confidence="medium", details={"example": s.retried.example},
-        )  # fmt: skip
+            scale,
+            "retried",
+            "IR",
+            "Rollouts that failed at first and came through when tried again",
+            s.at(s.retried.slots),
+            expected,
+            confidence="medium",
+            details={"example": s.retried.example},
+        )
 
 
 def _tools(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -62,10 +82,16 @@ def _tools(s: Scan, scale: Scale) -> Iterator[Finding]:
         rows = s.at(slots)
         use = s.tools.get(tool)
         yield finding(
-            scale, "tool_outage", "IR", f"`{tool}` failed in its own right (timeouts, crashes, outages)",
-            rows, sum(1 for _ in s.present), key=tool, suspect=True,
+            scale,
+            "tool_outage",
+            "IR",
+            f"`{tool}` failed in its own right (timeouts, crashes, outages)",
+            rows,
+            sum(1 for _ in s.present),
+            key=tool,
+            suspect=True,
             details={"tool": tool, "calls": use.calls if use else 0, "errors": dict(sorted(kinds[tool].items()))},
-        )  # fmt: skip
+        )
     for tool, use in sorted(s.tools.items()):
         bad = use.errors.get("tool", 0)
         rest_calls, rest_bad = calls - use.calls, wrong - sum(use.errors.values())
@@ -76,10 +102,17 @@ def _tools(s: Scan, scale: Scale) -> Iterator[Finding]:
         if len({f.task for f in rows}) < FEW:
             continue
         yield finding(
-            scale, "tool_errs_often", "IR", f"`{tool}` answers most calls with an error, other tools do not",
-            rows, sum(1 for _ in s.present), key=tool, suspect=True, confidence="medium",
+            scale,
+            "tool_errs_often",
+            "IR",
+            f"`{tool}` answers most calls with an error, other tools do not",
+            rows,
+            sum(1 for _ in s.present),
+            key=tool,
+            suspect=True,
+            confidence="medium",
             details={"tool": tool, "calls": use.calls, "errors": bad, "error_rate_of_others": round(elsewhere, 4)},
-        )  # fmt: skip
+        )
 
 
 def _harness(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -95,6 +128,12 @@ def _harness(s: Scan, scale: Scale) -> Iterator[Finding]:
     rows = [f for f in s.present if "calls_unseen" in f.flags]
     if rows:
         yield finding(
-            scale, "calls_not_in_ledger", "IR", "The transcript has calls that the environment never saw",
-            rows, sum(1 for _ in s.present), suspect=True, confidence="medium",
-        )  # fmt: skip
+            scale,
+            "calls_not_in_ledger",
+            "IR",
+            "The transcript has calls that the environment never saw",
+            rows,
+            sum(1 for _ in s.present),
+            suspect=True,
+            confidence="medium",
+        )

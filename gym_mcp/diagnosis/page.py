@@ -24,7 +24,13 @@ def page(a: JSONObject) -> str:
         _table(
             ("stage", "rollouts", "of the stage before", "95% CI", "of all"),
             (
-                (x["stage"], f"{x['rollouts']} of {x['of']}", _percent(x["survival"]), _range(x["interval"]), _percent(x["of_expected"]))
+                (
+                    x["stage"],
+                    f"{x['rollouts']} of {x['of']}",
+                    _percent(x["survival"]),
+                    _range(x["interval"]),
+                    _percent(x["of_expected"]),
+                )
                 for x in a["funnel"]
             ),
         ),
@@ -42,12 +48,19 @@ def page(a: JSONObject) -> str:
         _table(
             ("rollouts that", "rollouts", "tokens", "USD", "tool calls", "tool errors"),
             (
-                (name.replace("_", " "), c["rollouts"], c["tokens"], f"{c['cost']:g}", c["tool_calls"], c["tool_errors"])
+                (
+                    name.replace("_", " "),
+                    c["rollouts"],
+                    c["tokens"],
+                    f"{c['cost']:g}",
+                    c["tool_calls"],
+                    c["tool_errors"],
+                )
                 for name, c in a["cost"].items()
             ),
         ),
         *_against(a["against"]),
-    ]  # fmt: skip
+    ]
     return "\n\n".join(p for p in parts if p) + "\n"
 
 
@@ -87,12 +100,16 @@ def _findings(findings: list[JSONObject]) -> str:
         ("finding", "class", "shown by", "confidence", "could turn at most", "what to do"),
         (
             (
-                _code(f["id"]), f["class"], f"{f['count']} of {f['of']} {f['unit']}", f["confidence"],
-                f"{f['tasks_could_turn']} tasks, {f['points']:g} points", f"{f['intervention']}: {f['advice']}",
+                _code(f["id"]),
+                f["class"],
+                f"{f['count']} of {f['of']} {f['unit']}",
+                f["confidence"],
+                f"{f['tasks_could_turn']} tasks, {f['points']:g} points",
+                f"{f['intervention']}: {f['advice']}",
             )
             for f in findings
         ),
-    )  # fmt: skip
+    )
 
 
 def _finding(f: JSONObject) -> str:
@@ -114,10 +131,15 @@ def _contrasts(pairs: list[JSONObject]) -> str:
     return _table(
         ("task", "same until event", "the passing one then", "the failing one then"),
         (
-            (_code(p["task_id"]), p["shared_events"], _code(p["passed_next"] or "(ends)"), _code(p["failed_next"] or "(ends)"))
+            (
+                _code(p["task_id"]),
+                p["shared_events"],
+                _code(p["passed_next"] or "(ends)"),
+                _code(p["failed_next"] or "(ends)"),
+            )
             for p in pairs
         ),
-    )  # fmt: skip
+    )
 
 
 def _against(contrast: JSONObject | None) -> list[str]:

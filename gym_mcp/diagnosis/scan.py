@@ -120,7 +120,7 @@ def scan(path: Path) -> Scan:
             _count(found, row, slot)
             if texts and "answer" not in row:
                 row["text"] = facts.answer
-        row["stop"] = facts.stop if (facts := found.rollouts[slot]) else ""
+        row["stop"] = (row.get("response") or {}).get("stop") or ""
         sheet.add(row)
     return found
 

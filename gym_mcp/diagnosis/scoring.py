@@ -44,16 +44,29 @@ def _same_but_scored_apart(s: Scan, scale: Scale) -> Iterator[Finding]:
             answers += [f for g in given.values() if len({f.passed for f in g}) > 1 for f in g]
     if shown:
         yield finding(
-            scale, "same_transcript_different_reward", "TI", "The same transcript got different rewards",
-            shown, len(s.tasks), unit="tasks", suspect=True,
+            scale,
+            "same_transcript_different_reward",
+            "TI",
+            "The same transcript got different rewards",
+            shown,
+            len(s.tasks),
+            unit="tasks",
+            suspect=True,
             advice="a verifier that is not a function of the episode, or state that the transcript does not show",
-        )  # fmt: skip
+        )
     if answers:
         yield finding(
-            scale, "same_answer_different_reward", "TI", "The same answer in another dress got a different reward",
-            answers, len(s.tasks), unit="tasks", suspect=True, confidence="medium",
+            scale,
+            "same_answer_different_reward",
+            "TI",
+            "The same answer in another dress got a different reward",
+            answers,
+            len(s.tasks),
+            unit="tasks",
+            suspect=True,
+            confidence="medium",
             details=_by_dress([f for f in answers if f.failing], [f for f in answers if f.passed]),
-        )  # fmt: skip
+        )
 
 
 def _right_but_failed(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -65,12 +78,17 @@ def _right_but_failed(s: Scan, scale: Scale) -> Iterator[Finding]:
             (passed if f.passed else failed).append(f)
     if failed:
         yield finding(
-            scale, "right_answer_failed", "TI", "The answer equals the task's own key and did not pass",
-            failed, len(failed) + len(passed), suspect=True,
+            scale,
+            "right_answer_failed",
+            "TI",
+            "The answer equals the task's own key and did not pass",
+            failed,
+            len(failed) + len(passed),
+            suspect=True,
             confidence="high" if any(f.declared for f in failed) or passed else "medium",
             details=_by_dress(failed, passed),
             advice="a format that the verifier does not read: repair it, or tell the agent the format",
-        )  # fmt: skip
+        )
 
 
 def _by_dress(failed: list[Facts], passed: list[Facts]) -> dict[str, object]:
@@ -102,11 +120,18 @@ def _agreeing_failures(s: Scan, scale: Scale) -> Iterator[Finding]:
     if shown:
         tried = sum(1 for i in range(len(s.tasks)) if len(s.of_task(i)) >= 3)
         yield finding(
-            scale, "never_pass_agreeing", "DA", "No rollout passes, and they agree on another answer than the key",
-            shown, tried, unit="tasks", suspect=True, confidence="medium",
+            scale,
+            "never_pass_agreeing",
+            "DA",
+            "No rollout passes, and they agree on another answer than the key",
+            shown,
+            tried,
+            unit="tasks",
+            suspect=True,
+            confidence="medium",
             details={"answers": dict(sorted(agreed.items())[:20])},
             advice="check the key of these tasks by hand: a wrong key, or an error that the agent always makes",
-        )  # fmt: skip
+        )
 
 
 def _oracle(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -115,9 +140,14 @@ def _oracle(s: Scan, scale: Scale) -> Iterator[Finding]:
     rows = [f for f in s.scored if f.failing]
     if rows:
         yield finding(
-            scale, "oracle_fails", "TI", "The environment's own reference solution does not pass",
-            rows, len(s.scored), suspect=True,
-        )  # fmt: skip
+            scale,
+            "oracle_fails",
+            "TI",
+            "The environment's own reference solution does not pass",
+            rows,
+            len(s.scored),
+            suspect=True,
+        )
 
 
 def _evidence(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -125,22 +155,39 @@ def _evidence(s: Scan, scale: Scale) -> Iterator[Finding]:
     empty = [f for f in passed if (not f.steps and not f.calls) or ("says_nothing" in f.flags and not f.calls)]
     if empty:
         yield finding(
-            scale, "pass_of_nothing", "TI", "A full score for a rollout that did and said nothing",
-            empty, len(passed), suspect=True,
-        )  # fmt: skip
+            scale,
+            "pass_of_nothing",
+            "TI",
+            "A full score for a rollout that did and said nothing",
+            empty,
+            len(passed),
+            suspect=True,
+        )
     acting = [f for f in passed if f.calls]
     idle = [f for f in passed if not f.calls and f.said]
     if acting and idle and len(idle) <= 0.2 * len(passed):
         yield finding(
-            scale, "pass_without_evidence", "TI", "A full score without a tool call, where passes rest on calls",
-            idle, len(passed), suspect=True, confidence="medium",
-        )  # fmt: skip
+            scale,
+            "pass_without_evidence",
+            "TI",
+            "A full score without a tool call, where passes rest on calls",
+            idle,
+            len(passed),
+            suspect=True,
+            confidence="medium",
+        )
     wrong = [f for f in passed if "only_errors" in f.flags]
     if wrong:
         yield finding(
-            scale, "pass_with_errors", "TI", "A full score although every tool call ended in an error",
-            wrong, len(passed), suspect=True, confidence="medium",
-        )  # fmt: skip
+            scale,
+            "pass_with_errors",
+            "TI",
+            "A full score although every tool call ended in an error",
+            wrong,
+            len(passed),
+            suspect=True,
+            confidence="medium",
+        )
 
 
 def _wrong_but_passed(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -153,6 +200,12 @@ def _wrong_but_passed(s: Scan, scale: Scale) -> Iterator[Finding]:
     odd = [f for f in keyed if f.answer != plain(s.tasks[f.task].key or "")]
     if odd and len(keyed) >= 10 and len(odd) <= 0.2 * len(keyed):
         yield finding(
-            scale, "wrong_answer_passed", "TI", "A full score for an answer that is not the task's key",
-            odd, len(keyed), suspect=True, confidence="medium",
-        )  # fmt: skip
+            scale,
+            "wrong_answer_passed",
+            "TI",
+            "A full score for an answer that is not the task's key",
+            odd,
+            len(keyed),
+            suspect=True,
+            confidence="medium",
+        )

@@ -46,11 +46,18 @@ def _overall(s: Scan, scale: Scale, contrast: JSONObject) -> Iterator[Finding]:
     drivers = [r for r in contrast["flips"] if (r["delta"] < 0) == worse and r["task_id"] in ids]
     rows = [f for r in drivers for f in s.of_task(ids[r["task_id"]]) if f.failing == worse]
     found = finding(
-        scale, "regressed" if worse else "improved", "KG", contrast["verdict"]["text"], rows, contrast["tasks"],
-        unit="tasks", confidence="high" if contrast["cause"] else "medium",
+        scale,
+        "regressed" if worse else "improved",
+        "KG",
+        contrast["verdict"]["text"],
+        rows,
+        contrast["tasks"],
+        unit="tasks",
+        confidence="high" if contrast["cause"] else "medium",
         details={"difference": contrast["difference"], "p": contrast["p"], "causes": contrast["causes"]},
-        intervention="training", advice="read the tasks that turned, the largest change first",
-    )  # fmt: skip
+        intervention="training",
+        advice="read the tasks that turned, the largest change first",
+    )
     found.tasks = [r["task_id"] for r in drivers[:SHOWN]]
     yield found
 
@@ -87,11 +94,22 @@ def _by_category(s: Scan, before: Scan, scale: Scale) -> Iterator[Finding]:
             continue
         rows = [f for i in indexes for f in s.of_task(i) if f.failing]
         found = finding(
-            scale, "category_regressed", "KG", f"`{field}` = {value}: passes less often than before",
-            rows, sum(len(s.of_task(i)) for i in indexes), key=f"{field}={value}",
-            details={"field": field, "value": value, "difference": gap, "difference_of_others": rest_gap, "p_holm": p},
+            scale,
+            "category_regressed",
+            "KG",
+            f"`{field}` = {value}: passes less often than before",
+            rows,
+            sum(len(s.of_task(i)) for i in indexes),
+            key=f"{field}={value}",
+            details={
+                "field": field,
+                "value": value,
+                "difference": gap,
+                "difference_of_others": rest_gap,
+                "p_holm": p,
+            },
             advice="compare what was trained on or changed for this kind",
-        )  # fmt: skip
+        )
         found.tasks = [s.tasks[i].id for i in indexes[:SHOWN]]
         yield found
 
@@ -130,8 +148,20 @@ def _failures(s: Scan, before: Scan, scale: Scale) -> Iterator[Finding]:
         _, high = wilson_interval(then_bad, old.calls)
         if low > high and now_bad >= 3:
             yield finding(
-                scale, "tool_errors_rose", "IR", f"`{tool}` errs more often than before",
-                s.at(use.error_slots), sum(1 for f in s.present if f.calls), key=tool, suspect=True,
+                scale,
+                "tool_errors_rose",
+                "IR",
+                f"`{tool}` errs more often than before",
+                s.at(use.error_slots),
+                sum(1 for f in s.present if f.calls),
+                key=tool,
+                suspect=True,
                 confidence="medium",
-                details={"tool": tool, "errors": now_bad, "calls": use.calls, "errors_before": then_bad, "calls_before": old.calls},
-            )  # fmt: skip
+                details={
+                    "tool": tool,
+                    "errors": now_bad,
+                    "calls": use.calls,
+                    "errors_before": then_bad,
+                    "calls_before": old.calls,
+                },
+            )
