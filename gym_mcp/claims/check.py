@@ -211,6 +211,8 @@ def _numbers(s: Sentence, bare: str, shown: list[Shown]) -> Iterator[tuple[str, 
             continue  # the same number again
         if at is not None:
             matched.append(at)
+        elif n.value in {k for c in shown for k in c.tries} and _TRIES.search(bare):
+            continue
         elif not re.search(r"(?<![\d.])" + re.escape(n.text.rstrip("% ")) + r"(?![\d.]|\.\d)", quoted):
             yield "number", f"{n.text}: no claim of the sentence has this value"
     if matched != sorted(matched):
@@ -218,6 +220,9 @@ def _numbers(s: Sentence, bare: str, shown: list[Shown]) -> Iterator[tuple[str, 
     for i, c in enumerate(values):
         if i not in matched and said and not any(_same(n, c) for n in said) and not _worded(bare, c):
             yield "number", f"{c.claim.source}: the sentence does not say {c.claim.value}"
+
+
+_TRIES: Final = re.compile(r"\b(?:tries|attempts|repeats|samples|times)\b", re.IGNORECASE)
 
 
 def _same(n: prose.Number, c: Shown) -> bool:
@@ -239,6 +244,8 @@ def _worded(bare: str, c: Shown) -> bool:
 def _bounds(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
     said = {n.value for n in prose.numbers(bare) if n.bound}
     asked = {b for c in shown for b in c.bounds if b not in (0.0, 1.0)}
+    if prose.quantifiers(bare) & {"most", "few", "half"}:
+        asked -= {0.5}
     values = {
         abs(float(c.stated.value)) * (100 if c.stated.percent else 1)
         for c in shown
@@ -272,21 +279,28 @@ def _bound_sense(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
 
 def _negations(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tuple[str, str]]:
     said = prose.negations(bare)
-    negative = sum(1 for c in shown if c.negative)
-    if said > negative:
+    zeros = sum(1 for n in prose.numbers(bare) if n.value == 0)
+    budget = max([sum(1 for c in shown if c.negatives), *(c.negatives for c in shown)])
+    used = said + zeros + (prose.failures(bare) if shown else 0)
+    if prose.denies_outright(bare):
+        yield "negation", "the sentence takes back what it says"
+    elif said and used > budget:
         reason = "a quotation shows what is there, not what is not" if cited and not shown else "no query does"
         yield "negation", f"the sentence denies something, {reason}"
-    elif negative and not said and not _NEGATIVE_WORDS.search(bare):
-        strong = [c for c in shown if c.negative]
-        if len(strong) == len(shown) and not any(n.value == 0 for n in prose.numbers(bare)):
+    elif budget and not said and not zeros:
+        strong = [c for c in shown if c.negatives]
+        empty = any(c.actual == 0 and not isinstance(c.actual, bool | str) for c in strong)
+        words = _NOTHING_WORDS if empty else _NEGATIVE_WORDS
+        if len(strong) == len(shown) and not words.search(bare):
             yield "negation", f"{strong[0].claim.source}: the query denies, the sentence does not"
 
 
 _NEGATIVE_WORDS: Final = re.compile(
     r"\b(?:fail\w*|miss\w*|unable|empty|silen\w*|other\w*|except|differ\w*|rest|remain\w*|unscored|idle|wrong|zero|"
-    r"absent|un\w+ed|short of|lost|gave up|gives? up|dropped|clean|free of|only|stopp?\w*)\b",
+    r"absent|un\w+ed|short of|lost|gave up|gives? up|dropped|clean|free of)\b",
     re.IGNORECASE,
 )
+_NOTHING_WORDS: Final = re.compile(r"\b(?:absent|empty|clean|free of|missing from|lacks?)\b", re.IGNORECASE)
 
 
 def _outcomes(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tuple[str, str]]:
@@ -332,7 +346,7 @@ def _quantifiers(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
         return
     share = _share(shown)
     zero = any(c.actual == 0 and not isinstance(c.actual, str) for c in shown)
-    never = any(c.negative for c in shown)
+    never = any(c.negatives for c in shown)
     one = share == 1.0 or any(c.actual is True for c in shown)
     always = any("always" in c.names or "where=" in c.claim.query and c.actual == 1 for c in shown)
     tests = {

@@ -16,6 +16,7 @@ from gym_mcp.diagnosis.scan import row_at
 from gym_mcp.errors import UsageError
 from gym_mcp.types import Item, JSONObject, text_of
 
+_DENYING: Final = re.compile(r"^no_|_not_|^not_|never|missing|nothing|without|unseen|unknown")
 _VALUE: Final = re.compile(r"([-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)\s*(%|points)?")
 
 
@@ -41,7 +42,10 @@ class Shown:
     """Numbers that the query compares with."""
     outcome: bool | None = None
     """True: it counts what passed; False: what did not. None: neither."""
-    negative: bool = False
+    negatives: int = 0
+    """How often the query denies, a result of nothing included."""
+    tries: list[int] = field(default_factory=list)
+    """The k of each pass@k."""
     direction: int = 0
     """1: it states that the first is more than the second; -1: less."""
 
@@ -92,9 +96,8 @@ def _show(actual: Value, stated: Stated) -> str:
 def _described(claim: Claim, stated: Stated, actual: Value, tree: ast.expr) -> Shown:
     shown = Shown(claim, stated, actual)
     _walk(tree, shown, True)
-    falsy = actual == 0 and not isinstance(actual, str)
-    if falsy:
-        shown.negative = not shown.negative if isinstance(actual, bool) else True
+    if actual == 0 and not isinstance(actual, str):
+        shown.negatives += 1
         if shown.outcome is not None:
             shown.outcome = not shown.outcome
     shown.direction = _direction(tree, actual)
@@ -103,23 +106,28 @@ def _described(claim: Claim, stated: Stated, actual: Value, tree: ast.expr) -> S
 
 def _walk(node: ast.AST, shown: Shown, positive: bool) -> None:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        shown.negative = True
+        shown.negatives += 1
         _walk(node.operand, shown, not positive)
         return
     if isinstance(node, ast.Name) and node.id in ("passed", "failed"):
         shown.outcome = positive if node.id == "passed" else not positive
-        shown.negative |= node.id == "failed"
+        shown.negatives += node.id == "failed"
+    elif isinstance(node, ast.Name) and node.id == "failure":
+        shown.outcome = False if shown.outcome is None else shown.outcome
+        shown.negatives += 1
     elif (
-        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("pass_rate", "bucket")
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("pass_at", "pass_hat")
     ):
-        pass
+        shown.tries += [
+            int(a.value) for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, int)
+        ]
     if isinstance(node, ast.Compare):
         _compared(node, shown)
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         shown.names.append(node.value)
         if node.value in ("always", "never"):
             shown.outcome = node.value == "always"
-            shown.negative |= node.value == "never"
+        shown.negatives += bool(_DENYING.search(node.value))
     for child in ast.iter_child_nodes(node):
         _walk(child, shown, positive)
 
@@ -129,10 +137,10 @@ def _compared(node: ast.Compare, shown: Shown) -> None:
         if isinstance(term, ast.Constant) and isinstance(term.value, int | float):
             shown.bounds.append(float(term.value))
             nothing = term.value == 0 and isinstance(op, ast.Eq | ast.LtE)
-            shown.negative |= nothing or (term.value == 1 and isinstance(op, ast.Lt))
-        shown.negative |= isinstance(op, ast.NotEq | ast.NotIn)
+            shown.negatives += nothing or (term.value == 1 and isinstance(op, ast.Lt))
+        shown.negatives += isinstance(op, ast.NotEq | ast.NotIn)
         if isinstance(term, ast.Constant) and term.value == "":
-            shown.negative |= isinstance(op, ast.Eq)
+            shown.negatives += isinstance(op, ast.Eq)
 
 
 def _direction(tree: ast.expr, actual: Value) -> int:

@@ -34,6 +34,11 @@ _NEGATION: Final = re.compile(
     re.IGNORECASE,
 )
 _NO_NEGATION: Final = re.compile(r"\bno (?:more|fewer|less) than\b|\bnot only\b", re.IGNORECASE)
+_DENIAL: Final = re.compile(
+    r"\b(?:not|n['’]t|false|untrue|incorrect|wrong|mistaken|a lie) (?:the case|true|correct|so|that|to (?:say|claim))\b"
+    r"|\bcontrary to\b|\bfar from\b|\bthe opposite\b|\bit is (?:false|untrue|wrong|incorrect)\b",
+    re.IGNORECASE,
+)
 _PASS: Final = re.compile(
     r"\b(?:pass(?:es|ed|ing)?(?![@\w-]|\s+rate|\s+at\b)|succe\w+|solv(?:e[sd]?|ing)|correct(?:ly)?)\b",
     re.IGNORECASE,
@@ -116,6 +121,15 @@ def negations(text: str) -> int:
     return len(_NEGATION.findall(_NO_NEGATION.sub(" ", text)))
 
 
+def failures(text: str) -> int:
+    return len(_FAIL.findall(text))
+
+
+def denies_outright(text: str) -> bool:
+    """Whether a sentence takes back what it says."""
+    return bool(_DENIAL.search(text))
+
+
 def outcomes(text: str) -> list[bool]:
     """True for each word that says that something passed, False for each that says that it did not, in order."""
     marks = [(m.start(), True) for m in _PASS.finditer(text)] + [(m.start(), False) for m in _FAIL.finditer(text)]
@@ -167,10 +181,10 @@ def well_formed(text: str) -> bool:
 
 
 _HANGING: Final = re.compile(
-    r"\b(?:the|a|an)\s+(?:the|a|an|of|and|or|in|on|by|with|is|are|was|were|did|at|to|for|from|that|[.!?,;:])"
-    r"|\b(?:of|in|on|by|with|at|from|for)\s+(?:of|by|at|and|or|is|are|was|were|did|to|[.!?,;])"
+    r"\b(?:the|a|an)\s+(?:(?:the|a|an|of|and|or|in|on|by|with|is|are|was|were|did|at|to|for|from|that)\b|[.!?,;:])"
+    r"|\b(?:of|in|on|by|with|at|from|for)\s+(?:(?:of|by|at|and|or|is|are|was|were|did|to)\b|[.!?,;])"
     r"|\b(?:the|a|an|of|in|on|by|with|and|or|to|from|for|at|is|are|was|were|did)\s*[.!?]$"
-    r"|\b(?:is|are|was|were)\s+(?:is|are|was|were|did|of)\b|\b(?:and|or)\s+(?:and|or|of)\b"
+    r"|\b(?:is|are|was|were)\s+(?:is|are|was|were|did)\b|\b(?:and|or)\s+(?:and|or|of)\b"
     r"|\b(?:rollouts|tasks)\s+(?:rollouts|tasks)\b",
     re.IGNORECASE,
 )
