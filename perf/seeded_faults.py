@@ -248,7 +248,8 @@ def judge(found: Row, planted: Planted) -> tuple[bool, int, int]:
 def measure(work: Path, seeds: int = 3) -> Row:
     """All plants, each with some seeds; and the runs as they were, where every alarm is false."""
     runs = {name: _run(name, work / name) for name in ("mcqa", "workplace_assistant")}
-    results, clean = [], 0
+    results: list[Row] = []
+    clean = 0
     for source in runs.values():
         clean += judge(analyze(source), Planted(()))[1]
     for name, fault, paired in PLANTS:

@@ -23,7 +23,7 @@ ENOUGH: Final = 8
 @dataclass(frozen=True, slots=True)
 class Problem:
     """`kind`: `malformed`, `false_claim`, `false_citation`, `uncited`, `causal`, `number`, `order`, `bound`, `negation`,
-    `outcome`, `direction`, `quantifier`, `entity`, `prose`."""
+    `outcome`, `direction`, `measure`, `quantifier`, `entity`, `prose`."""
 
     line: int
     kind: str
@@ -190,6 +190,7 @@ def _held(
     if not s.fragment and not prose.well_formed(s.text):
         yield "prose", "this is no sentence"
     yield from _numbers(s, bare, shown)
+    yield from _measures(bare, shown)
     yield from _bounds(bare, shown)
     yield from _negations(bare, shown, cited)
     yield from _outcomes(bare, shown, cited)
@@ -220,6 +221,27 @@ def _numbers(s: Sentence, bare: str, shown: list[Shown]) -> Iterator[tuple[str, 
     for i, c in enumerate(values):
         if i not in matched and said and not any(_same(n, c) for n in said) and not _worded(bare, c):
             yield "number", f"{c.claim.source}: the sentence does not say {c.claim.value}"
+
+
+def _measures(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
+    """Numbers that count something else than their claim does."""
+    values = [c for c in shown if not isinstance(c.stated.value, bool | str) and c.measures]
+    for n in prose.numbers(bare):
+        if n.bound or n.measure is None or n.percent:
+            continue
+        fitting = [c for c in values if _same(n, c)]
+        if fitting and not any(n.measure in c.measures for c in fitting):
+            yield "measure", f"{n.text}: the sentence counts {n.measure}s, the query something else"
+    tries = {int(k) for k in re.findall(r"pass[@^](\d+)", bare)}
+    ran = {k for c in shown for k in c.tries}
+    if tries and ran and tries != ran:
+        yield "measure", f"pass@k with k = {sorted(tries)}, the queries have {sorted(ran)}"
+    said, asked = prose.aggregates(bare), {a for c in shown for a in c.aggregates}
+    if said and asked and not said & asked:
+        yield (
+            "measure",
+            f"the sentence speaks of {', '.join(sorted(said))}, the query of {', '.join(sorted(asked))}",
+        )
 
 
 _TRIES: Final = re.compile(r"\b(?:tries|attempts|repeats|samples|times)\b", re.IGNORECASE)
@@ -305,7 +327,8 @@ _NOTHING_WORDS: Final = re.compile(r"\b(?:absent|empty|clean|free of|missing fro
 
 def _outcomes(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tuple[str, str]]:
     said = prose.outcomes(bare)
-    asked = [c.outcome for c in shown if c.outcome is not None]
+    every = "all" in prose.quantifiers(bare)
+    asked = [c.outcome != _turned(c, every) for c in shown if c.outcome is not None]
     if not said:
         return
     if asked:
@@ -315,6 +338,12 @@ def _outcomes(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tup
         known = {f.passed for f in cited}
         if not set(said) <= known:
             yield "outcome", "the rollouts that are quoted did not end like this"
+
+
+def _turned(c: Shown, every: bool) -> bool:
+    """Whether that there are none turns what is said: `every failing rollout gave up` still is about failing ones."""
+    nothing = c.actual == 0 and not isinstance(c.actual, str)
+    return nothing and not (every and c.among)
 
 
 def _directions(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
@@ -348,7 +377,7 @@ def _quantifiers(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
     zero = any(c.actual == 0 and not isinstance(c.actual, str) for c in shown)
     never = any(c.negatives for c in shown)
     one = share == 1.0 or any(c.actual is True for c in shown)
-    always = any("always" in c.names or "where=" in c.claim.query and c.actual == 1 for c in shown)
+    always = any("always" in c.names or ("where=" in c.claim.query and c.actual == 1) for c in shown)
     tests = {
         "all": one or always or zero,
         "none": zero or never,

@@ -40,8 +40,13 @@ class Shown:
     """Texts in the query in order: tools, tasks, categories, kinds."""
     bounds: list[float] = field(default_factory=list)
     """Numbers that the query compares with."""
+    measures: set[str] = field(default_factory=set)
+    """What it counts or sums; empty where that cannot be told."""
+    aggregates: set[str] = field(default_factory=set)
     outcome: bool | None = None
     """True: it counts what passed; False: what did not. None: neither."""
+    among: bool = False
+    """Whether passing is one of several conditions."""
     negatives: int = 0
     """How often the query denies, a result of nothing included."""
     tries: list[int] = field(default_factory=list)
@@ -88,8 +93,10 @@ def _equal(stated: Stated, actual: Value) -> bool:
 
 
 def _show(actual: Value, stated: Stated) -> str:
-    if isinstance(actual, bool | str):
-        return str(actual).lower() if isinstance(actual, bool) else repr(actual)
+    if isinstance(actual, str):
+        return repr(actual)
+    if isinstance(actual, bool):
+        return str(actual).lower()
     return f"{100 * actual:.4g}%" if stated.percent else f"{actual:.6g}"
 
 
@@ -98,8 +105,6 @@ def _described(claim: Claim, stated: Stated, actual: Value, tree: ast.expr) -> S
     _walk(tree, shown, True)
     if actual == 0 and not isinstance(actual, str):
         shown.negatives += 1
-        if shown.outcome is not None:
-            shown.outcome = not shown.outcome
     shown.direction = _direction(tree, actual)
     return shown
 
@@ -121,6 +126,10 @@ def _walk(node: ast.AST, shown: Shown, positive: bool) -> None:
         shown.tries += [
             int(a.value) for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, int)
         ]
+    if isinstance(node, ast.BoolOp) and any(isinstance(n, ast.Name) and n.id == "passed" for n in ast.walk(node)):
+        shown.among = True
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        _measured(node, node.func.id, shown)
     if isinstance(node, ast.Compare):
         _compared(node, shown)
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -130,6 +139,20 @@ def _walk(node: ast.AST, shown: Shown, positive: bool) -> None:
         shown.negatives += bool(_DENYING.search(node.value))
     for child in ast.iter_child_nodes(node):
         _walk(child, shown, positive)
+
+
+_COUNTS: Final = {"rollouts": "rollout", "tasks": "task", "bucket": "task", "calls": "call", "errors": "error"}
+_SUMMARIES: Final = ("mean", "most", "least", "median", "total")
+_FIELDS: Final = {"calls": "call", "errors": "error", "cost": "cost", "tokens": "tokens", "seconds": "seconds"}
+
+
+def _measured(node: ast.Call, name: str, shown: Shown) -> None:
+    if name in _COUNTS:
+        shown.measures.add(_COUNTS[name])
+    elif name in _SUMMARIES:
+        shown.aggregates.add(name)
+        inner = [n.id for a in node.args for n in ast.walk(a) if isinstance(n, ast.Name)]
+        shown.measures |= {_FIELDS[n] for n in inner if n in _FIELDS}
 
 
 def _compared(node: ast.Compare, shown: Shown) -> None:

@@ -30,7 +30,7 @@ _BOUND: Final = re.compile(
 _BOUND_AFTER: Final = re.compile(r"^\s*(?:\w+\s+)?or (?:more|fewer|less)\b", re.IGNORECASE)
 _NEGATION: Final = re.compile(
     r"\b(?:not|never|no|none|nothing|nobody|neither|nor|cannot|without|lacks?|lacked|false|untrue|incorrect(?:ly)?|"
-    r"contrary|hardly|deny|denies|refuted?|wrong to (?:say|claim)|mistaken|opposite)\b|n['’]t\b",  # noqa: RUF001
+    r"contrary|hardly|deny|denies|refuted?|wrong to (?:say|claim)|mistaken|opposite)\b|n['’]t\b",
     re.IGNORECASE,
 )
 _NO_NEGATION: Final = re.compile(r"\bno (?:more|fewer|less) than\b|\bnot only\b", re.IGNORECASE)
@@ -45,17 +45,17 @@ _PASS: Final = re.compile(
 )
 _FAIL: Final = re.compile(r"\b(?:fail(?:s|ed|ing|ures?)?|unsuccessful(?:ly)?|unsolved)\b", re.IGNORECASE)
 _NEAR: Final = re.compile(
-    r"(?:\b(?:not|never|no|none|neither|nor|cannot|without|fail(?:s|ed)? to|0|zero)\b|n['’]t\b)"  # noqa: RUF001
+    r"(?:\b(?:not|never|no|none|neither|nor|cannot|without|fail(?:s|ed)? to|0|zero)\b|n['’]t\b)"
     r"(?:\W+\w+){0,5}\W*$",
     re.IGNORECASE,
 )
 _UP: Final = re.compile(
-    r"\b(?:rose|rises?|risen|increas\w+|higher|improv\w+|grew|grown|gain(?:s|ed)?|more often|up by|better|greater|"
+    r"\b(?:rose|rises?|risen|increas\w+|higher|improv\w+|grew|grown|gain(?:s|ed)?|easier|more often|up by|better|greater|"
     r"more (?!than\b)\w+(?:\s+\w+){0,3}\s+than)\b",
     re.IGNORECASE,
 )
 _DOWN: Final = re.compile(
-    r"\b(?:fell|falls?|fallen|dropp?(?:s|ed)?|decreas\w+|lower|regress\w*|declin\w+|shrank|lost|loses?|less often|"
+    r"\b(?:fell|falls?|fallen|dropp?(?:s|ed)?|decreas\w+|lower|regress\w*|declin\w+|shrank|lost|loses?|harder|less often|"
     r"down by|worse|smaller|rarer|fewer (?!than\b)\w+(?:\s+\w+){0,3}\s+than|less (?!than\b)\w+(?:\s+\w+){0,3}\s+than)\b",
     re.IGNORECASE,
 )
@@ -65,7 +65,8 @@ _CAUSAL: Final = re.compile(
     re.IGNORECASE,
 )
 _ALL: Final = re.compile(
-    r"\b(?:all(?!\s+(?:in all|at once))|every|everything|each|always|entirely|invariably)\b", re.IGNORECASE
+    r"\b(?:all(?!\s+(?:in all|at once))|every|everything|(?<!times )(?<!of )each|always|entirely|invariably)\b",
+    re.IGNORECASE,
 )
 _IN_ALL: Final = re.compile(r"\b(?:in|at|of|above|after) all\b|\ball in all\b|\bpasse?s? always\b", re.IGNORECASE)
 _NONE: Final = re.compile(r"\b(?:none|no|never|nothing|nobody|zero)\b", re.IGNORECASE)
@@ -82,6 +83,31 @@ _LOADED: Final = re.compile(
     r"robust|consistent\w*|substantial\w*|twice|double[ds]?|triple[ds]?|timed out|looped|refus\w+|leak\w*|crash\w*)\b",
     re.IGNORECASE,
 )
+_SUBJECT: Final = re.compile(
+    r"\b(?:agents?|models?|verifiers?|harness(?:es)?|tools?|tasks?|rollouts?|prompts?|answers?|calls?|environment|"
+    r"failures?|errors?|score|scores|timeouts?|runs?)\b",
+    re.IGNORECASE,
+)
+_ABOUT: Final = re.compile(
+    r"^(?:this|the (?:next|following)|here|below|see) ?(?:report|page|analysis|section|table)?\b", re.I
+)
+_ADVICE: Final = re.compile(r"\b(?:recommend\w*|should|suggest\w*|propose[ds]?|consider)\b", re.IGNORECASE)
+_AGGREGATES: Final = {
+    "most": re.compile(r"\b(?:longest|maxim\w+|highest|largest|at most|up to)\b", re.IGNORECASE),
+    "least": re.compile(r"\b(?:shortest|minim\w+|lowest|smallest)\b", re.IGNORECASE),
+    "mean": re.compile(r"\b(?:average|averages|averaged|mean)\b", re.IGNORECASE),
+    "median": re.compile(r"\b(?:median)\b", re.IGNORECASE),
+}
+_MEASURES: Final = {
+    "rollout": r"rollouts?", "task": r"tasks?", "call": r"(?:tool )?calls?", "error": r"(?:tool )?errors?",
+    "cost": r"dollars?|USD|cents?", "tokens": r"tokens?", "seconds": r"seconds?|minutes?|hours?", "reward": r"rewards?",
+}  # fmt: skip
+_MEASURE: Final = re.compile(
+    r"^\W*(?:(?:of|the|these|such|tool|other|failing|passing|email|more|all|output|model|\d[\d,.]*%?|or)\W+){0,4}?(?:"
+    + "|".join(f"(?P<{name}>{pattern})" for name, pattern in _MEASURES.items())
+    + r")\b",
+    re.IGNORECASE,
+)
 _QUOTED: Final = re.compile(r"“[^”]*”|\"[^\"]*\"")
 _CODE: Final = re.compile(r"``[^`].*?``|`[^`]*`")
 
@@ -95,6 +121,7 @@ class Number:
     decimals: int
     bound: bool
     text: str
+    measure: str | None = None
 
 
 def bare(text: str, names: tuple[str, ...] = ()) -> str:
@@ -113,8 +140,21 @@ def numbers(text: str) -> list[Number]:
         value = float(digits.replace(",", "")) if digits else _WORDS[word.lower()]
         decimals = len(digits.split(".")[1]) if digits and "." in digits else 0
         bound = bool(_BOUND.search(text[: m.start()]) or _BOUND_AFTER.search(text[m.end() :]))
-        found.append(Number(value, bool(m.group("percent")), decimals, bound, m.group().strip()))
+        found.append(
+            Number(value, bool(m.group("percent")), decimals, bound, m.group().strip(), measured(text[m.end() :]))
+        )
     return found
+
+
+def measured(after: str) -> str | None:
+    """What a number counts, by the noun that follows it in its clause; None where none does."""
+    found = _MEASURE.match(after)
+    return found.lastgroup if found else None
+
+
+def aggregates(text: str) -> set[str]:
+    """`most`, `least`, `mean`, `median`: what kind of a summary the words say that a number is."""
+    return {name for name, pattern in _AGGREGATES.items() if pattern.search(text)}
 
 
 def negations(text: str) -> int:
@@ -160,6 +200,11 @@ def quantifiers(text: str) -> set[str]:
 
 def weighty(text: str) -> bool:
     """Whether a sentence says something about the run that needs evidence."""
+    plain = not (numbers(text) or quantifiers(text) or causal(text) or direction(text))
+    if plain and _ADVICE.search(text):
+        return False
+    if not (plain and _ABOUT.search(text)) and _SUBJECT.search(text):
+        return True
     return bool(
         numbers(text) or quantifiers(text) or causal(text) or direction(text) or outcomes(text)
         or _LOADED.search(text) or negations(text)
@@ -172,7 +217,7 @@ def well_formed(text: str) -> bool:
     Shuffled words keep their numbers and names; they do not keep this.
     """
     core = text.strip().strip("*_\"'“”()")
-    if not core or not (core[0].isupper() or core[0].isdigit() or core[0] in "`@#$+-"):
+    if not core or not (core[0].isupper() or core[0].isdigit() or core[0] in "`@#$+-" or core.startswith("pass@")):
         return False
     if not re.search(r"[.!?:;)\"'`*”]$", text.strip()):
         return False

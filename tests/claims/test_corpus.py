@@ -38,7 +38,7 @@ def test_the_corpus_is_large_enough() -> None:
 
 @pytest.mark.parametrize("sentence", [s for s in TRUE if "[claim:" in s or "[cite:" in s])
 def test_any_denial_of_a_true_sentence_is_flagged(sentence: str, data: Data) -> None:
-    first = sentence if sentence[0] in "`\"" or re.match(r"[\d]", sentence) else sentence[0].lower() + sentence[1:]
+    first = sentence if sentence[0] in '`"' or re.match(r"[\d]", sentence) else sentence[0].lower() + sentence[1:]
     denied = f"It is not the case that {first}"
     assert check(with_run(denied, data), data).problems != []
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from gym_mcp.diagnosis.analyze import analyze
+from perf.seeded_faults import PLANTS, Fault, Planted, judge, plant
 from tests.diagnosis.runs import choice_run, office_run
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "perf"))
-from seeded_faults import PLANTS, Fault, Planted, judge, plant
 
 
 @pytest.fixture(scope="module")
