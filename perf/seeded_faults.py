@@ -2,8 +2,8 @@
 
     python perf/seeded_faults.py [--json]
 
-Each fault changes a run as the fault would have (rows, rewards, task rows), in a copy. Recall: planted faults whose
-finding names a planted rollout or task. Precision: of all suspects and regressions found, those that were planted.
+Each fault changes a run as the fault would have (rows, rewards, task rows), in a copy. Recall: planted faults
+whose finding names a planted rollout or task. Precision: of all suspects and regressions found, those that were planted.
 """  # fmt: skip
 
 from __future__ import annotations
@@ -260,8 +260,8 @@ def measure(work: Path, seeds: int = 3) -> Row:
             hit, alarms, false = judge(found, planted)
             kinds = sorted({f["kind"] for f in found["findings"] if f["suspect"] or f["kind"] in ALARMS})
             results.append(
-                {"run": name, "fault": fault.__name__, "seed": seed, "found": hit, "alarms": alarms, "false": false,
-                 "kinds": kinds}
+                {"run": name, "fault": fault.__name__, "seed": seed, "found": hit, "alarms": alarms,
+                 "false": false, "kinds": kinds}
             )  # fmt: skip
     alarms = sum(r["alarms"] for r in results)
     false = sum(r["false"] for r in results)

@@ -1,4 +1,4 @@
-"""Is a report true? Every query is run again, every quotation looked up, every sentence held against its evidence."""
+"""Is a report true? Every query is run again, every quotation looked up, every sentence held against them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ ENOUGH: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`kind`: `malformed`, `false_claim`, `false_citation`, `uncited`, `causal`, `number`, `order`, `bound`, `negation`,
-    `outcome`, `direction`, `measure`, `quantifier`, `entity`, `prose`."""
+    """`kind`: `malformed`, `false_claim`, `false_citation`, `uncited`, `causal`, `number`, `order`, `bound`,
+    `negation`, `outcome`, `direction`, `measure`, `quantifier`, `entity`, `prose`."""
 
     line: int
     kind: str
@@ -119,10 +119,13 @@ class Names:
                 found.append((m.start(), word))
         spans = [(at, at + len(word)) for at, word in found]
         for value in self.categories:
-            for m in re.finditer(r"(?<![\w/-])" + re.escape(value) + r"(?![\w/-])", text, re.IGNORECASE):
-                if not any(a <= m.start() < b for a, b in spans):
-                    found.append((m.start(), value))
+            places = [m.start() for m in re.finditer(_word(value), text, re.IGNORECASE)]
+            found += [(at, value) for at in places if not any(a <= at < b for a, b in spans)]
         return [word for _, word in sorted(found)]
+
+
+def _word(name: str) -> str:
+    return r"(?<![\w/-])" + re.escape(name) + r"(?![\w/-])"
 
 
 def _telling(word: str, text: str, at: int) -> bool:
@@ -291,7 +294,8 @@ def _bound_sense(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
     queries = " ".join(c.claim.query for c in shown)
     more = re.search(r"\b(?:more than|over|above|at least|no fewer than)\s+(\d+)|(\d+)\s+(?:\w+\s+)?or more", bare)
     less = re.search(
-        r"\b(?:fewer than|less than|under|below|at most|no more than)\s+(\d+)|(\d+)\s+(?:\w+\s+)?or (?:fewer|less)",
+        r"\b(?:fewer than|less than|under|below|at most|no more than)\s+(\d+)"
+        r"|(\d+)\s+(?:\w+\s+)?or (?:fewer|less)",
         bare,
     )
     for found, wanted, other in ((more, ">", "<"), (less, "<", ">")):
@@ -318,7 +322,8 @@ def _negations(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tu
 
 
 _NEGATIVE_WORDS: Final = re.compile(
-    r"\b(?:fail\w*|miss\w*|unable|empty|silen\w*|other\w*|except|differ\w*|rest|remain\w*|unscored|idle|wrong|zero|"
+    r"\b(?:fail\w*|miss\w*|unable|empty|silen\w*|other\w*|except|differ\w*|rest|remain\w*|unscored|idle|wrong|"
+    r"zero|"
     r"absent|un\w+ed|short of|lost|gave up|gives? up|dropped|clean|free of)\b",
     re.IGNORECASE,
 )
@@ -341,7 +346,7 @@ def _outcomes(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tup
 
 
 def _turned(c: Shown, every: bool) -> bool:
-    """Whether that there are none turns what is said: `every failing rollout gave up` still is about failing ones."""
+    """Whether that there are none turns what is said; `every failing rollout gave up` is about failing ones."""
     nothing = c.actual == 0 and not isinstance(c.actual, str)
     return nothing and not (every and c.among)
 
@@ -392,8 +397,11 @@ def _quantifiers(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
 
 def _share(shown: list[Shown]) -> float | None:
     """The share that claims show: one that is a share, else the smaller of two counts in the larger."""
-    shares = [float(c.actual) for c in shown if re.match(r"\s*(?:share|pass_rate|pass_at|pass_hat)\(", c.claim.query)
-              and not isinstance(c.actual, str)]  # fmt: skip
+    shares = [
+        float(c.actual)
+        for c in shown
+        if re.match(r"\s*(?:share|pass_rate|pass_at|pass_hat)\(", c.claim.query) and not isinstance(c.actual, str)
+    ]
     if shares:
         return shares[0]
     counts = [float(c.actual) for c in shown if not isinstance(c.actual, bool | str)]

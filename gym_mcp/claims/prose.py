@@ -29,13 +29,15 @@ _BOUND: Final = re.compile(
 )
 _BOUND_AFTER: Final = re.compile(r"^\s*(?:\w+\s+)?or (?:more|fewer|less)\b", re.IGNORECASE)
 _NEGATION: Final = re.compile(
-    r"\b(?:not|never|no|none|nothing|nobody|neither|nor|cannot|without|lacks?|lacked|false|untrue|incorrect(?:ly)?|"
+    r"\b(?:not|never|no|none|nothing|nobody|neither|nor|cannot|without|lacks?|lacked|false|"
+    r"untrue|incorrect(?:ly)?|"
     r"contrary|hardly|deny|denies|refuted?|wrong to (?:say|claim)|mistaken|opposite)\b|n['’]t\b",
     re.IGNORECASE,
 )
 _NO_NEGATION: Final = re.compile(r"\bno (?:more|fewer|less) than\b|\bnot only\b", re.IGNORECASE)
 _DENIAL: Final = re.compile(
-    r"\b(?:not|n['’]t|false|untrue|incorrect|wrong|mistaken|a lie) (?:the case|true|correct|so|that|to (?:say|claim))\b"
+    r"\b(?:not|n['’]t|false|untrue|incorrect|wrong|mistaken|a lie)"
+    r" (?:the case|true|correct|so|that|to (?:say|claim))\b"
     r"|\bcontrary to\b|\bfar from\b|\bthe opposite\b|\bit is (?:false|untrue|wrong|incorrect)\b",
     re.IGNORECASE,
 )
@@ -50,18 +52,23 @@ _NEAR: Final = re.compile(
     re.IGNORECASE,
 )
 _UP: Final = re.compile(
-    r"\b(?:rose|rises?|risen|increas\w+|higher|improv\w+|grew|grown|gain(?:s|ed)?|easier|more often|up by|better|greater|"
+    r"\b(?:rose|rises?|risen|increas\w+|higher|improv\w+|grew|grown|gain(?:s|ed)?|easier|"
+    r"more often|up by|better|greater|"
     r"more (?!than\b)\w+(?:\s+\w+){0,3}\s+than)\b",
     re.IGNORECASE,
 )
 _DOWN: Final = re.compile(
-    r"\b(?:fell|falls?|fallen|dropp?(?:s|ed)?|decreas\w+|lower|regress\w*|declin\w+|shrank|lost|loses?|harder|less often|"
-    r"down by|worse|smaller|rarer|fewer (?!than\b)\w+(?:\s+\w+){0,3}\s+than|less (?!than\b)\w+(?:\s+\w+){0,3}\s+than)\b",
+    r"\b(?:fell|falls?|fallen|dropp?(?:s|ed)?|decreas\w+|lower|regress\w*|declin\w+|shrank|lost|loses?|harder|"
+    r"less often|"
+    r"down by|worse|smaller|rarer|fewer (?!than\b)\w+(?:\s+\w+){0,3}\s+than|"
+    r"less (?!than\b)\w+(?:\s+\w+){0,3}\s+than)\b",
     re.IGNORECASE,
 )
 _CAUSAL: Final = re.compile(
-    r"\b(?:because|due to|caus(?:e[sd]?|ing)|leads? to|led to|results? (?:in|from)|resulted (?:in|from)|as a result|"
-    r"therefore|thus|hence|owing to|thanks to|explains?|explained by|driven by|drives|root cause|blame|makes? it)\b",
+    r"\b(?:because|due to|caus(?:e[sd]?|ing)|leads? to|led to|results? (?:in|from)|resulted (?:in|from)|"
+    r"as a result|"
+    r"therefore|thus|hence|owing to|thanks to|explains?|explained by|driven by|drives|root cause|blame|"
+    r"makes? it)\b",
     re.IGNORECASE,
 )
 _ALL: Final = re.compile(
@@ -78,9 +85,11 @@ _FEW: Final = re.compile(
     r"\b(?:few|minority|rare(?:ly)?|seldom|less than half|fewer than half|hardly any)\b", re.IGNORECASE
 )
 _LOADED: Final = re.compile(
-    r"\b(?:best|worst|excellent|poor(?:ly)?|reliabl[ey]|unreliable|flaky|broken|dominant|dominates?|significant\w*|"
+    r"\b(?:best|worst|excellent|poor(?:ly)?|reliabl[ey]|unreliable|flaky|broken|dominant|dominates?|"
+    r"significant\w*|"
     r"strong(?:ly|er|est)?|weak(?:ly|er|est)?|frequent\w*|often|main|primary|largest|smallest|common|several|many|"
-    r"robust|consistent\w*|substantial\w*|twice|double[ds]?|triple[ds]?|timed out|looped|refus\w+|leak\w*|crash\w*)\b",
+    r"robust|consistent\w*|substantial\w*|twice|double[ds]?|triple[ds]?|timed out|"
+    r"looped|refus\w+|leak\w*|crash\w*)\b",
     re.IGNORECASE,
 )
 _SUBJECT: Final = re.compile(
@@ -100,10 +109,12 @@ _AGGREGATES: Final = {
 }
 _MEASURES: Final = {
     "rollout": r"rollouts?", "task": r"tasks?", "call": r"(?:tool )?calls?", "error": r"(?:tool )?errors?",
-    "cost": r"dollars?|USD|cents?", "tokens": r"tokens?", "seconds": r"seconds?|minutes?|hours?", "reward": r"rewards?",
+    "cost": r"dollars?|USD|cents?", "tokens": r"tokens?", "seconds": r"seconds?|minutes?|hours?",
+    "reward": r"rewards?",
 }  # fmt: skip
 _MEASURE: Final = re.compile(
-    r"^\W*(?:(?:of|the|these|such|tool|other|failing|passing|email|more|all|output|model|\d[\d,.]*%?|or)\W+){0,4}?(?:"
+    r"^\W*(?:(?:of|the|these|such|tool|other|failing|passing|more|all|"
+    r"output|model|\d[\d,.]*%?|or)\W+){0,4}?(?:"
     + "|".join(f"(?P<{name}>{pattern})" for name, pattern in _MEASURES.items())
     + r")\b",
     re.IGNORECASE,

@@ -85,7 +85,7 @@ def run_command(run_dir: Path, against: Path | None, out: Path | None, as_json: 
 def check_command(
     ctx: click.Context, report: Path, run_dir: Path, run2: Path | None, least: float, as_json: bool
 ) -> None:
-    """Check REPORT: run its queries again, look up its quotations. Exit code 1 below `--least`, or with a problem."""
+    """Check REPORT: run its queries again, look up its quotations. Exit code 1: a problem, or below `--least`."""
     from gym_mcp.claims.check import check_paths
 
     verdict = check_paths(report, run_dir, run2)
@@ -95,9 +95,10 @@ def check_command(
         for p in verdict.problems:
             click.echo(f"{report}:{p.line}: {p.kind}: {p.detail}\n    {p.text}")
         click.echo(
-            f"grade {verdict.grade:.3f}: {verdict.supported} of {verdict.weighty} sentences that need evidence have it; "
-            f"{verdict.claims_true} of {verdict.claims} claims and {verdict.citations_true} of {verdict.citations} "
-            "quotations are true"
+            f"grade {verdict.grade:.3f}: {verdict.supported} of {verdict.weighty} sentences that need evidence "
+            f"have it; "
+            f"{verdict.claims_true} of {verdict.claims} claims and {verdict.citations_true} of "
+            f"{verdict.citations} quotations are true"
         )
     if verdict.problems or verdict.grade < least:
         ctx.exit(1)

@@ -18,7 +18,8 @@ LOOP: Final = 3
 _REFUSAL: Final = re.compile(
     r"\b(?:i(?:'m| am) (?:sorry|unable|not able)\b.{0,80}"
     r"\b(?:can(?:no|')t|unable|not able|help|assist|comply)"
-    r"|i (?:can(?:no|')t|won't|will not|must decline to|am not able to) (?:help|assist|comply|provide|do that|answer)"
+    r"|i (?:can(?:no|')t|won't|will not|must decline to|am not able to)"
+    r" (?:help|assist|comply|provide|do that|answer)"
     r"|as an ai\b.{0,60}\b(?:can(?:no|')t|unable|not able))",
     re.IGNORECASE | re.DOTALL,
 )
@@ -137,7 +138,7 @@ def _canonical(arguments: Any) -> str:
         try:
             return _sorted(orjson.loads(arguments))
         except orjson.JSONDecodeError:
-            return arguments
+            return f"malformed {arguments}"
     return _sorted(arguments)
 
 
@@ -166,8 +167,12 @@ def _flag(found: Facts, items: list[Item], ledger: list[JSONObject], said: str) 
             flags.add("only_errors")
         if ledger[-1]["error"] is not None:
             flags.add("ends_in_error")
-    made = sum(1 for item in items if item.get("type") == "function_call")
-    if made > len(ledger):
+    made = [item for item in items if item.get("type") == "function_call"]
+    # What is no JSON object never reaches the environment.
+    malformed = sum(1 for item in made if not _canonical(item.get("arguments") or "{}").startswith("{"))
+    if malformed:
+        flags.add("arguments")
+    if len(made) - malformed > len(ledger):
         flags.add("calls_unseen")
 
 

@@ -1,4 +1,4 @@
-"""The analysis of a run: the same bytes whatever the order of rows, counts that agree, bounded in what it names."""
+"""The analysis of a run: the same bytes whatever the order of rows, counts that agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each planted fault is found in a real run, by a finding that names what was planted; clean runs have no alarm."""
+"""Each planted fault is found in a real run, by a finding that names it; clean runs have no alarm."""
 
 from __future__ import annotations
 
