@@ -3,8 +3,9 @@
     python perf/seeded_faults.py [--json]
 
 Each fault changes a run as the fault would have (rows, rewards, task rows), in a copy. Recall: planted faults
-whose finding names a planted rollout or task. Precision: of all suspects and regressions found, those that were planted.
-"""  # fmt: skip
+whose finding names a planted rollout or task. Precision: of all suspects and regressions found,
+those that were planted.
+"""
 
 from __future__ import annotations
 

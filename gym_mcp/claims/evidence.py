@@ -83,10 +83,8 @@ def _stated(text: str) -> Stated | None:
 
 
 def _equal(stated: Stated, actual: Value) -> bool:
-    if isinstance(stated.value, bool) or isinstance(actual, bool):
-        return isinstance(stated.value, bool) and isinstance(actual, bool) and stated.value == actual
-    if isinstance(stated.value, str) or isinstance(actual, str):
-        return stated.value == actual
+    if isinstance(stated.value, bool | str) or isinstance(actual, bool | str):
+        return type(stated.value) is type(actual) and stated.value == actual
     half = 0.5 * 10.0**-stated.decimals / (100 if stated.percent else 1)
     whole = float(actual).is_integer() and not stated.percent and stated.decimals == 0
     return abs(stated.value - actual) <= (1e-9 if whole else half * (1 + 1e-9))
@@ -186,7 +184,7 @@ def check_citation(citation: Citation, data: Data) -> tuple[Facts | None, str]:
     if facts is None:
         return None, f"no rollout `{citation.rollout}`"
     row = row_at(owner.run.directory.rollouts_path, facts.offset)
-    text = _place(row, owner.tasks[facts.task].prompt, citation.place)
+    text = place_of(row, owner.tasks[facts.task].prompt, citation.place)
     if text is None:
         return facts, f"`{citation.rollout}` has no `{citation.place}`"
     if _flat(citation.quoted) not in _flat(text):
@@ -198,7 +196,7 @@ def _flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def _place(row: JSONObject, prompt: str, place: str) -> str | None:
+def place_of(row: JSONObject, prompt: str, place: str) -> str | None:
     """`notes`, `failure`, `answer`, `stop`, `prompt`, `output`, `output:N`, `ledger` or `ledger:N`, as text."""
     name, _, at = place.partition(":")
     if at and not at.isdigit():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -102,3 +103,14 @@ def check_command(
         )
     if verdict.problems or verdict.grade < least:
         ctx.exit(1)
+
+
+@analyze.command("show")
+@click.argument("run_dir", type=_RUN)
+@click.argument("rollout")
+@click.option("--whole", is_flag=True, help="Do not cut long texts.")
+def show_command(run_dir: Path, rollout: str, whole: bool) -> None:
+    """Show ROLLOUT of RUN_DIR, its items and its ledger numbered as quotations name them."""
+    from gym_mcp.claims.show import CUT, find_row, show
+
+    click.echo(show(find_row(run_dir, rollout), cut=sys.maxsize if whole else CUT))

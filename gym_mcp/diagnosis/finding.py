@@ -35,7 +35,8 @@ class Finding:
     """`count` of `of` (`unit`). `interval`: 95%, Wilson, of the rate over rollouts or tasks taken as independent.
 
     `suspect`: it points at something other than the agent. `confidence`: `high` when the rows leave no
-    other reading, `low` when they only hint. `tasks_could_turn`, `points`: no repair of this can turn more tasks, or
+    other reading, `low` when they only hint.
+    `tasks_could_turn`, `points`: no repair of this can turn more tasks, or
     raise pass@1 by more points.
     """
 
