@@ -101,7 +101,7 @@ def _show(actual: Value, stated: Stated) -> str:
 def _described(claim: Claim, stated: Stated, actual: Value, tree: ast.expr) -> Shown:
     shown = Shown(claim, stated, actual)
     _walk(tree, shown, True)
-    if actual == 0 and not isinstance(actual, str):
+    if not isinstance(actual, str) and actual == 0:
         shown.negatives += 1
     shown.direction = _direction(tree, actual)
     return shown

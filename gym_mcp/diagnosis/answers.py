@@ -41,6 +41,21 @@ def key_of(task: JSONObject) -> str | None:
     return None
 
 
+def chosen_text(task: JSONObject, key: str) -> str | None:
+    """The text of the option that the key names, where the key is the letter of one."""
+    data = task.get("data")
+    options = data.get("options") or data.get("choices") if isinstance(data, dict) else None
+    if isinstance(options, dict):
+        options = [options]
+    if not isinstance(options, list):
+        return None
+    for option in options:
+        if isinstance(option, dict) and isinstance(option.get(key), str):
+            return str(option[key])
+    at = ord(key) - ord("A") if len(key) == 1 else -1
+    return options[at] if 0 <= at < len(options) and isinstance(options[at], str) else None
+
+
 def _scalar(value: Any) -> str | None:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]

@@ -24,8 +24,8 @@ _HANGS: Final = re.compile(
 )
 _GIVEN: Final = (
     r"(?:the\s+)?(?:correct|right|expected|reference|gold|final|true)?[ _-]?"
-    r"(?:answer|solution|ground[ _-]?truth|label|key)"
-    r"[\"'*_` ]{0,3}\s*(?:is|=|:|->|are)\s*[\"'*_`(\[]{0,4}"
+    r"(?:answer|solution|ground[ _-]?truth|label|key|hint|(?<=correct )(?:option|choice|response))"
+    r"[\"'*_` ]{0,3}\s*(?:is|=|:|->|are|should be|must be)\s*[\"'*_`(\[]{0,4}"
 )
 
 
@@ -137,13 +137,12 @@ def _keys(s: Scan, scale: Scale) -> Iterator[Finding]:
 
 
 def _leaks(s: Scan, scale: Scale) -> Iterator[Finding]:
-    said = [i for i, t in enumerate(s.tasks) if t.key and _tells(t.prompt, t.key)]
-    bare = [i for i, t in enumerate(s.tasks) if t.key and _distinctive(t.key) and _holds(t.prompt, t.key)]
+    own = _own_lines([t.prompt for t in s.tasks])
+    said = [i for i, t in enumerate(s.tasks) if _tells(own[i], t)]
+    bare = [i for i, t in enumerate(s.tasks) if t.key and _distinctive(t.key) and _holds(own[i], t.key)]
     keyed = sum(1 for t in s.tasks if t.key)
     # Where most prompts hold their answer, finding it there is the task.
-    shown = sorted(
-        {*(said if len(said) <= 0.5 * keyed or _all_tell(s) else ()), *(bare if len(bare) <= RARE * keyed else ())}
-    )
+    shown = sorted({*said, *(bare if len(bare) <= RARE * keyed else ())})
     if shown:
         yield _tasks(
             s,
@@ -156,14 +155,20 @@ def _leaks(s: Scan, scale: Scale) -> Iterator[Finding]:
         )
 
 
-def _all_tell(s: Scan) -> bool:
-    return all(len(plain(t.key or "")) > 3 for t in s.tasks)
+def _own_lines(prompts: list[str]) -> list[str]:
+    """Prompts without the lines that half of them share: examples say answers too."""
+    lines = Counter(line for p in prompts for line in set(p.splitlines()))
+    most = max(2.0, 0.5 * len(prompts))
+    return ["\n".join(line for line in p.splitlines() if lines[line] < most) for p in prompts]
 
 
-def _tells(text: str, key: str) -> bool:
+def _tells(text: str, task: TaskFacts) -> bool:
     """Whether a text says `the answer is KEY`, or as much."""
-    core = key.strip()
-    return bool(core) and re.search(_GIVEN + re.escape(core) + r"(?!\w)", text, re.IGNORECASE) is not None
+    return any(
+        re.search(_GIVEN + re.escape(core) + r"(?!\w)", text, re.IGNORECASE) is not None
+        for key in (task.key, task.chosen)
+        if key and (core := key.strip())
+    )
 
 
 def _distinctive(key: str) -> bool:
@@ -196,4 +201,4 @@ def _leaks_in_results(s: Scan, scale: Scale) -> Iterator[Finding]:
 
 def _leaks_to(s: Scan, f: Facts, task: TaskFacts) -> bool:
     row = row_at(s.run.directory.rollouts_path, f.offset)
-    return any(_tells(str(entry.get("result") or ""), task.key or "") for entry in row.get("ledger") or ())
+    return any(_tells(str(entry.get("result") or ""), task) for entry in row.get("ledger") or ())

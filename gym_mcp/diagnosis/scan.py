@@ -12,7 +12,7 @@ import orjson
 
 from gym_mcp.analysis.read import Run, open_run
 from gym_mcp.coordinator.journal import DamagedJournal
-from gym_mcp.diagnosis.answers import key_of
+from gym_mcp.diagnosis.answers import chosen_text, key_of
 from gym_mcp.diagnosis.facts import Facts, facts_of
 from gym_mcp.diagnosis.finding import Scale
 from gym_mcp.diagnosis.templates import template
@@ -58,6 +58,8 @@ class TaskFacts:
     id: str
     prompt: str
     key: str | None
+    chosen: str | None
+    """The text of the option that the key names."""
     data: JSONObject
     digest: bytes
 
@@ -159,7 +161,9 @@ def _task(row: JSONObject) -> TaskFacts:
     prompt = "\n".join(text_of(item) for item in row.get("prompt") or ())
     digest = hashlib.blake2b(prompt.encode(errors="replace"), digest_size=12).digest()
     data = row.get("data")
-    return TaskFacts(str(row["id"]), prompt, key_of(row), data if isinstance(data, dict) else {}, digest)
+    key = key_of(row)
+    chosen = chosen_text(row, key) if key else None
+    return TaskFacts(str(row["id"]), prompt, key, chosen, data if isinstance(data, dict) else {}, digest)
 
 
 def _count(found: Scan, row: JSONObject, slot: int) -> None:

@@ -104,9 +104,12 @@ def _agreeing_failures(s: Scan, scale: Scale) -> Iterator[Finding]:
     stock = stock_answers(s)
     shown: list[Facts] = []
     agreed: dict[str, str] = {}
+    # Two that agree say little, unless the run passes most tasks.
+    rate = sum(f.passed for f in s.scored) / max(1, len(s.scored))
+    least = 2 if rate >= 0.5 and s.run.sheet.repeats == 2 else 3
     for index, task in enumerate(s.tasks):
         rows = s.of_task(index)
-        if len(rows) < 3 or any(f.passed for f in rows):
+        if len(rows) < least or any(f.passed for f in rows):
             continue
         given = Counter(
             f.answer for f in rows if f.answer and f.answer not in stock and not (f.calls and not f.declared)
@@ -114,11 +117,15 @@ def _agreeing_failures(s: Scan, scale: Scale) -> Iterator[Finding]:
         if not given:
             continue
         answer, most = min(given.items(), key=lambda kv: (-kv[1], kv[0]))
-        if most >= 3 and most / len(rows) >= AGREE and not (task.key is not None and plain(task.key) == answer):
+        if (
+            most >= least
+            and most / len(rows) >= AGREE
+            and not (task.key is not None and plain(task.key) == answer)
+        ):
             shown += [f for f in rows if f.answer == answer]
             agreed[task.id] = answer
     if shown:
-        tried = sum(1 for i in range(len(s.tasks)) if len(s.of_task(i)) >= 3)
+        tried = sum(1 for i in range(len(s.tasks)) if len(s.of_task(i)) >= least)
         yield finding(
             scale,
             "never_pass_agreeing",
@@ -128,7 +135,7 @@ def _agreeing_failures(s: Scan, scale: Scale) -> Iterator[Finding]:
             tried,
             unit="tasks",
             suspect=True,
-            confidence="medium",
+            confidence="medium" if least > 2 else "low",
             details={"answers": dict(sorted(agreed.items())[:20])},
             advice="check the key of these tasks by hand: a wrong key, or an error that the agent always makes",
         )

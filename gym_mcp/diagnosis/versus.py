@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import fsum
+from math import erfc, fsum, sqrt
 from typing import Final
 
 from gym_mcp.analysis.compare import compare
@@ -31,10 +31,39 @@ def _index(s: Scan) -> dict[str, int]:
     return {t.id: i for i, t in enumerate(s.tasks)}
 
 
-def _means(s: Scan) -> dict[str, float]:
-    return {
-        t.id: fsum(f.passed for f in rows) / len(rows) for i, t in enumerate(s.tasks) if (rows := s.of_task(i))
-    }
+Counts = tuple[int, int]
+"""Scored rollouts of a task, and how many of them passed."""
+
+
+def _counts(s: Scan) -> dict[str, Counts]:
+    scale = s.scale
+    found = zip(scale.ids, scale.scored, scale.passed, strict=True)
+    return {id_: (n, c) for id_, n, c in found if n}
+
+
+def _rate(counts: Counts) -> float:
+    return counts[1] / counts[0]
+
+
+def _mean(values: list[float]) -> float:
+    return fsum(values) / len(values) if values else 0.0
+
+
+def _fell(gaps: list[float], pairs: list[tuple[Counts, Counts]]) -> float:
+    """p of no change on these tasks: the sign-flip test of their means, or, where tasks were repeated, the smaller
+    of twice that and twice the stratified test of Mantel and Haenszel (1959), tasks as strata."""
+    flips = sign_flip(gaps).p
+    if all(n == m == 1 for (n, _), (m, _) in pairs):
+        return flips
+    excess = variance = 0.0
+    for (n, c), (m, d) in pairs:
+        whole, passed = n + m, c + d
+        excess += c - n * passed / whole
+        variance += n * m * passed * (whole - passed) / (whole * whole * (whole - 1))
+    if variance <= 0.0:
+        return flips
+    stratified = erfc(max(0.0, abs(excess) - 0.5) / sqrt(2 * variance))
+    return min(1.0, 2 * min(flips, stratified))
 
 
 def _overall(s: Scan, scale: Scale, contrast: JSONObject) -> Iterator[Finding]:
@@ -63,31 +92,20 @@ def _overall(s: Scan, scale: Scale, contrast: JSONObject) -> Iterator[Finding]:
 
 
 def _by_category(s: Scan, before: Scan, scale: Scale) -> Iterator[Finding]:
-    """Kinds of task whose pass rate fell: sign-flip tests of paired task means, Holm over all kinds."""
-    now, then = _means(s), _means(before)
+    """Kinds of task whose pass rate fell; Holm over all kinds of all fields."""
+    counts = _counts(s), _counts(before)
+    shared = {i: t.id for i, t in enumerate(s.tasks) if t.id in counts[0] and t.id in counts[1]}
+    gaps = {i: _rate(counts[0][id_]) - _rate(counts[1][id_]) for i, id_ in shared.items()}
     tests = []
     for field in fields(s):
         groups: dict[str, list[int]] = {}
-        for i, task in enumerate(s.tasks):
-            if task.id in now and task.id in then:
-                groups.setdefault(label_of(s, i, field), []).append(i)
+        for i in shared:
+            groups.setdefault(label_of(s, i, field), []).append(i)
         for value, indexes in sorted(groups.items()):
-            gaps = [now[s.tasks[i].id] - then[s.tasks[i].id] for i in indexes]
-            rest = [
-                now[t.id] - then[t.id]
-                for i, t in enumerate(s.tasks)
-                if t.id in now and t.id in then and i not in set(indexes)
-            ]
-            tests.append(
-                (
-                    field,
-                    value,
-                    indexes,
-                    fsum(gaps) / len(gaps),
-                    fsum(rest) / len(rest) if rest else 0.0,
-                    sign_flip(gaps).p,
-                )
-            )
+            own = set(indexes)
+            rest = [gap for i, gap in gaps.items() if i not in own]
+            p = _fell([gaps[i] for i in indexes], [(counts[0][shared[i]], counts[1][shared[i]]) for i in indexes])
+            tests.append((field, value, indexes, _mean([gaps[i] for i in indexes]), _mean(rest), p))
     adjusted = holm([t[-1] for t in tests])
     for (field, value, indexes, gap, rest_gap, _), p in zip(tests, adjusted, strict=True):
         if p >= LEVEL or gap >= 0.0 or gap >= rest_gap:
