@@ -54,3 +54,19 @@ def _event(s: Scan, f: Facts, at: int) -> str | None:
     row = row_at(s.run.directory.rollouts_path, f.offset)
     found = events((row.get("response") or {}).get("output") or [])
     return found[at][:CUT] if at < len(found) else None
+
+
+def shared_events(one: JSONObject, other: JSONObject) -> JSONObject:
+    """How many events two rows begin with in common, and the next of each."""
+    a, b = (events((row.get("response") or {}).get("output") or []) for row in (one, other))
+    shared = 0
+    for x, y in zip(a, b, strict=False):
+        if x != y:
+            break
+        shared += 1
+    return {
+        "shared_events": shared,
+        "events": [len(a), len(b)],
+        "rewards": [one.get("reward"), other.get("reward")],
+        "next": [e[shared][:CUT] if shared < len(e) else None for e in (a, b)],
+    }
