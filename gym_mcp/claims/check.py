@@ -145,6 +145,8 @@ def _plain_heading(text: str, names: Names) -> bool:
     bare = prose.bare(numbered, tuple(names.mentioned(numbered)))
     if prose.numbers(re.sub(r"pass@\d+", "", bare)) or prose.causal(bare) or prose.direction(bare):
         return False
+    if re.match(r"(?:why|what|how|where|when|which|can|could|is|are|did|does|should)\b", bare, re.IGNORECASE):
+        return len(bare.split()) <= 14
     return len(bare.split()) <= 10 and not re.search(r"\b(?:is|are|was|were|did|does|has|have)\b", bare)
 
 
@@ -205,7 +207,8 @@ def _held(
 
 
 def _numbers(s: Sentence, bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
-    said = [n for n in prose.numbers(bare) if not n.bound]
+    asked = {b for c in shown for b in c.bounds}
+    said = [n for n in prose.numbers(bare) if not n.bound or (n.weak and n.value not in asked)]
     values = [c for c in shown if not isinstance(c.stated.value, bool | str)]
     quoted = " ".join(c.quoted for c in s.citations)
     matched: list[int] = []
@@ -299,7 +302,8 @@ def _bound_sense(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
         bare,
     )
     for found, wanted, other in ((more, ">", "<"), (less, "<", ">")):
-        if found and other in queries and wanted not in queries:
+        compared = found and float(next(g for g in found.groups() if g)) in {b for c in shown for b in c.bounds}
+        if found and compared and other in queries and wanted not in queries:
             yield "bound", f"`{found.group().strip()}`: the query looks the other way"
 
 
@@ -382,7 +386,10 @@ def _quantifiers(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
     zero = any(c.actual == 0 and not isinstance(c.actual, str) for c in shown)
     never = any(c.negatives for c in shown)
     one = share == 1.0 or any(c.actual is True for c in shown)
-    always = any("always" in c.names or ("where=" in c.claim.query and c.actual == 1) for c in shown)
+    always = any(
+        "always" in c.names or "pass_hat(" in c.claim.query or ("where=" in c.claim.query and c.actual == 1)
+        for c in shown
+    )
     tests = {
         "all": one or always or zero,
         "none": zero or never,

@@ -27,6 +27,9 @@ _BOUND: Final = re.compile(
     r"exactly|repeat|k =|within|after|first|top)\s*$",
     re.IGNORECASE,
 )
+_MAYBE_BOUND: Final = re.compile(
+    r"(?:over|above|under|below|up to|within|after|first|top|exactly|repeat)\s*$", re.IGNORECASE
+)
 _BOUND_AFTER: Final = re.compile(r"^\s*(?:\w+\s+)?or (?:more|fewer|less)\b", re.IGNORECASE)
 _NEGATION: Final = re.compile(
     r"\b(?:not|never|no|none|nothing|nobody|neither|nor|cannot|without|lacks?|lacked|false|"
@@ -132,6 +135,8 @@ class Number:
     decimals: int
     bound: bool
     text: str
+    weak: bool = False
+    """Bound only where no claim has it: `over 15 tasks`, `over 15 calls`."""
     measure: str | None = None
 
 
@@ -152,7 +157,15 @@ def numbers(text: str) -> list[Number]:
         decimals = len(digits.split(".")[1]) if digits and "." in digits else 0
         bound = bool(_BOUND.search(text[: m.start()]) or _BOUND_AFTER.search(text[m.end() :]))
         found.append(
-            Number(value, bool(m.group("percent")), decimals, bound, m.group().strip(), measured(text[m.end() :]))
+            Number(
+                value,
+                bool(m.group("percent")),
+                decimals,
+                bound,
+                m.group().strip(),
+                bool(_MAYBE_BOUND.search(text[: m.start()])),
+                measured(text[m.end() :]),
+            )
         )
     return found
 

@@ -9,7 +9,7 @@ from typing import Final
 
 _MARK: Final = re.compile(r"\[(claim|cite):")
 _HOLE: Final = re.compile("\ue000(\\d+)\ue001")
-_SPLIT: Final = re.compile("(?<=[.!?])(?:[\"')*_]*)\\s+(?=[A-Z0-9\"'`*(\ue000])|(?<=[.!?]\ue001)\\s+")
+_END: Final = re.compile("[.!?][\"')*_]*(?:\\s*\ue000\\d+\ue001)*(?=\\s+[A-Z0-9\"'`*(])")
 _BULLET: Final = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 _ABBREVIATED: Final = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|approx|no|resp|etc))\.$", re.IGNORECASE)
 
@@ -136,13 +136,14 @@ def _closing(text: str, start: int) -> int:
 
 
 def _split(text: str) -> list[str]:
+    """Sentences. Evidence after a full stop belongs to the sentence before it."""
     parts: list[str] = []
-    for part in _SPLIT.split(text):
-        if parts and _ABBREVIATED.search(parts[-1]):
-            parts[-1] += " " + part
-        else:
-            parts.append(part)
-    return parts
+    start = 0
+    for match in _END.finditer(text):
+        if not _ABBREVIATED.search(text[start : match.start() + 1]):
+            parts.append(text[start : match.end()])
+            start = match.end()
+    return [*parts, text[start:]]
 
 
 def _attach(sentence: Sentence, marks: list[str]) -> None:

@@ -72,10 +72,10 @@ def test_an_analysis_over_mcp(office: Path, connect: Any, mode: Any) -> None:
             false = true.replace("54 passed", "64 passed")
             assert (await ask(client, "check_claims", run="office", text=false))["problems"]
             prompt = await client.get_prompt("blade")
-            assert "check_claims" in prompt.messages[0].content.text  # type: ignore[union-attr]
+            assert "check_claims" in prompt.messages[0].content.text
             resource = (await client.list_resources()).resources[0]
             page = await client.read_resource(str(resource.uri))
-            assert "Analysis of workplace_assistant" in page.contents[0].text  # type: ignore[union-attr]
+            assert "Analysis of workplace_assistant" in page.contents[0].text
 
     run_async(talk)
 
