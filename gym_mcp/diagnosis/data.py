@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from gym_mcp.diagnosis.answers import plain
@@ -86,25 +86,41 @@ def cut_prompts(texts: list[str]) -> list[int]:
     last = Counter(t.splitlines()[-1].strip() for t in full)
     closing = {line for line, n in last.items() if n >= 0.1 * len(full) and n >= 3}
     closed = sum(n for line, n in last.items() if line in closing) >= MOST * len(full)
+    words = Counter(word for t in full for word in set(_WORD.findall(t)))
+    open_ones = sum(1 for t in full if _open(t))
     found = []
     for i, text in enumerate(texts):
-        if not text:
+        if not text or (_ENDS.search(text) and not _open(text)):
             continue
-        lacks_mark = marks and not _ENDS.search(text)
+        hangs = bool(_HANGS.search(text)) and sum(1 for t in full if _HANGS.search(t)) <= RARE * len(full)
+        torn = (last_word := _WORD.findall(text)[-1:]) and words[last_word[0]] == 1 and last_word[0].islower()
+        opened = _open(text) and open_ones <= RARE * len(full)
         lacks_lines = bool(common) and not all(line in text for line in common)
         lacks_close = closed and text.splitlines()[-1].strip() not in closing
-        hangs = bool(_HANGS.search(text)) and sum(1 for t in full if _HANGS.search(t)) <= RARE * len(full)
-        fence = text.count("```") % 2 == 1
-        if hangs or lacks_close or (lacks_mark and not _short_whole(text, full)) or (fence and lacks_mark):
-            found.append(i)
-        elif lacks_lines and not _ENDS.search(text):
+        if (
+            hangs
+            or lacks_close
+            or lacks_lines
+            or (marks and not _ENDS.search(text) and (torn or opened or _formal(text)))
+        ):
             found.append(i)
     return found if len(found) <= 0.5 * len(full) else []
 
 
-def _short_whole(text: str, full: list[str]) -> bool:
-    """A prompt of one short line needs no mark at its end."""
-    return len(text) < 25 and "\n" not in text and len(full) > 0
+_WORD: Final = re.compile(r"[^\W\d_]{2,}")
+
+
+def _formal(text: str) -> bool:
+    """Whether the last sentence begins with a capital: who writes so ends it with a mark."""
+    last = re.split(r"[.!?:]\s+|\n", text)[-1].lstrip("\"'(*-# ")
+    return last[:1].isupper()
+
+
+def _open(text: str) -> bool:
+    """Whether a bracket, a fence or a quotation that the text begins is never closed."""
+    pairs = any(text.count(a) > text.count(b) for a, b in ("()", "[]", "{}", "“”"))
+    quotes = len(re.findall(r"(?<!\w)'", text)) > len(re.findall(r"'(?!\w)", text))
+    return pairs or quotes or text.count("```") % 2 == 1 or text.count('"') % 2 == 1
 
 
 def _keys(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -172,11 +188,14 @@ def _tells(text: str, task: TaskFacts) -> bool:
 
 
 def _distinctive(key: str) -> bool:
+    """Whether finding it in a prompt is hardly chance: words of the question are answers often enough."""
     core = plain(key)
-    return len(core) >= 5 or (len(core) >= 4 and core.isdigit())
+    return (len(core) >= 8 and " " in core) or (len(core) >= 4 and core.replace("/", "").lstrip("-").isdigit())
 
 
 def _holds(text: str, key: str) -> bool:
+    if any(plain(line) == plain(key) for line in text.splitlines()):
+        return True
     return re.search(r"(?<!\w)" + re.escape(key.strip()) + r"(?!\w)", text, re.IGNORECASE) is not None
 
 
@@ -184,7 +203,9 @@ def _leaks_in_results(s: Scan, scale: Scale) -> Iterator[Finding]:
     """Tool results that say what the answer is. Texts that merely hold it may be what the tool is for."""
     rows = [f for f in s.present if f.calls and s.tasks[f.task].key]
     step = max(1, -(-len(rows) // READ_FOR_LEAKS))
-    shown = [f for f in rows[::step] if _leaks_to(s, f, s.tasks[f.task])]
+    shown = [f for f in rows[::step] if _leaks_to(s, f, _tells)]
+    if len(shown) > 0.5 * len(rows[::step]):  # a calculator answers too: only what names the key is a leak
+        shown = [f for f in shown if _leaks_to(s, f, _tells_plainly)]
     if shown:
         yield finding(
             scale,
@@ -199,6 +220,13 @@ def _leaks_in_results(s: Scan, scale: Scale) -> Iterator[Finding]:
         )
 
 
-def _leaks_to(s: Scan, f: Facts, task: TaskFacts) -> bool:
+def _leaks_to(s: Scan, f: Facts, tells: Callable[[str, TaskFacts], bool]) -> bool:
     row = row_at(s.run.directory.rollouts_path, f.offset)
-    return any(_tells(str(entry.get("result") or ""), task) for entry in row.get("ledger") or ())
+    return any(tells(str(entry.get("result") or ""), s.tasks[f.task]) for entry in row.get("ledger") or ())
+
+
+def _tells_plainly(text: str, task: TaskFacts) -> bool:
+    return bool(_PLAINLY.search(text)) and _tells(text, task)
+
+
+_PLAINLY: Final = re.compile(r"correct|right|expected|reference|gold|ground[ _-]?truth|answer key", re.IGNORECASE)

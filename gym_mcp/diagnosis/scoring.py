@@ -204,8 +204,12 @@ def _wrong_but_passed(s: Scan, scale: Scale) -> Iterator[Finding]:
         for f in s.scored
         if f.passed and f.answer and s.tasks[f.task].key is not None and (f.declared or not f.calls)
     ]
-    odd = [f for f in keyed if f.answer != plain(s.tasks[f.task].key or "")]
-    if odd and len(keyed) >= 10 and len(odd) <= 0.2 * len(keyed):
+    odd = [
+        f
+        for f in keyed
+        if not _alike(f.answer, plain(s.tasks[f.task].key or ""), plain(s.tasks[f.task].chosen or ""))
+    ]
+    if odd and len(keyed) >= 10 and len(odd) <= 0.1 * len(keyed):
         yield finding(
             scale,
             "wrong_answer_passed",
@@ -216,3 +220,8 @@ def _wrong_but_passed(s: Scan, scale: Scale) -> Iterator[Finding]:
             suspect=True,
             confidence="medium",
         )
+
+
+def _alike(answer: str, *keys: str) -> bool:
+    """One holds the other: another wording of the same."""
+    return any(key and (key in answer or answer in key) for key in keys)

@@ -124,8 +124,8 @@ def instructions(results: Results) -> str:
     text = skill.read_text(encoding="utf-8").split("---", 2)[-1].strip() if skill else ""
     names = ", ".join(results.paths)
     return (
-        f"Explain the score of the run ({names}) with the tools of this server: `summary` in place of "
-        "findings.sh, `read_rollout` in place of rollout.sh, `check_claims` in place of check.sh. Give the report as your "
+        f"Explain the score of the run ({names}) with the tools of this server: `summary` for findings.sh, "
+        "`read_rollout` in place of rollout.sh, `check_claims` in place of check.sh. Give the report as your "
         f"answer.\n\n{text}"
     )
 
