@@ -136,8 +136,11 @@ class Episode:
         """
         tool = self.tools.get(name)
         if tool is not None and tool.spec.read_only:
-            async with self._lock.shared():
+            await self._lock.enter_shared()
+            try:
                 return await self._call(name, arguments, caller)
+            finally:
+                self._lock.leave_shared()
         async with self._lock:
             return await self._call(name, arguments, caller)
 

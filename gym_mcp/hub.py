@@ -53,6 +53,11 @@ def add_root(path: Path) -> None:
     _added.insert(0, path.resolve())
 
 
+def added_roots() -> list[Path]:
+    """The hubs of `--hub`, in order of precedence."""
+    return list(_added)
+
+
 def roots() -> list[Path]:
     """Hub roots in order of precedence: `--hub`, `GYM_MCP_HUB` (separated like PATH), the built-in one."""
     from_env = [Path(p).resolve() for p in os.environ.get("GYM_MCP_HUB", "").split(os.pathsep) if p]

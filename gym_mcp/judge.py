@@ -117,8 +117,8 @@ class ModelJudge(Judge):
 class RecordedJudge(Judge):
     """Replies recorded earlier, by task: rows with `task` and `reply` (or `replies`), used up in order.
 
-    Rollout rows of NeMo Gym, which hold the judge's replies as `judge_evaluations`, may stand in the file too:
-    their replies are heard when that very rollout is scored (`rehear`).
+    Rollout rows of NeMo Gym, which hold the judge's replies as `judge_evaluations`, may stand there too: these
+    are heard when that very rollout is scored (`rehear`).
     """
 
     def __init__(self, path: Path) -> None:
@@ -127,22 +127,21 @@ class RecordedJudge(Judge):
         self.spec = f"replay:{path}"
         self._replies: dict[str, list[str]] = {}
         for where, row in Rows(path):
-            if evaluations(row) is not None:
+            if "response" in row:
                 continue
             replies = row.get("replies", row.get("reply"))
             texts = [replies] if isinstance(replies, str) else replies
             if "task" not in row or not isinstance(texts, list):
                 raise UsageError(
                     f"{where}: a judge's row has `task` and `reply` (a text) or `replies` (a list), or is a "
-                    "rollout with `judge_evaluations`"
+                    "rollout with its `response`"
                 )
             self._replies.setdefault(str(row["task"]), []).extend(map(str, texts))
 
     def rehear(self, task_id: str, rollout: JSONObject) -> None:
         """Let what the judge said of a rollout, if its row holds that, be all that is left for its task."""
-        said = evaluations(rollout)
-        if said is not None:
-            self._replies[task_id] = said
+        if "judge_evaluations" in rollout:
+            self._replies[task_id] = evaluations(rollout["judge_evaluations"])
 
     async def ask(self, prompt: str | Sequence[Item], *, vote: int = 0, **params: Any) -> str:
         current = hearing.get()
@@ -153,14 +152,12 @@ class RecordedJudge(Judge):
         return replies.pop(0)
 
 
-def evaluations(rollout: JSONObject) -> list[str] | None:
-    """The judge's replies in a rollout row of NeMo Gym, in order; None if it holds none."""
-    said = rollout.get("judge_evaluations")
-    if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
-        return None
-    responses = [one.get("response") for one in said]
-    outputs = [one.get("output") if isinstance(one, dict) else None for one in responses]
-    return [Transcript(items if isinstance(items, list) else []).text for items in outputs]
+def evaluations(recorded: Any) -> list[str]:
+    """The judge's replies in NeMo Gym's `judge_evaluations`, in order; null where no judge was asked."""
+    listed = recorded if isinstance(recorded, list) else []
+    responses = [one.get("response") for one in listed if isinstance(one, dict)]
+    outputs = [one.get("output") for one in responses if isinstance(one, dict)]
+    return [Transcript(items).text for items in outputs if isinstance(items, list)]
 
 
 def make_judge(spec: str, *, base_url: str | None = None, cached: bool = True, **settings: Any) -> Judge:

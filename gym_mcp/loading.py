@@ -66,6 +66,8 @@ def _execute(name: str, path: Path) -> ModuleType:
 
 
 def _complaint(path: Path, error: BaseException) -> str:
+    if isinstance(error, ImportError) and (error.name or "").startswith(("langgraph", "langchain_core")):
+        return f"{path}: needs {error.name}: pip install 'gym-mcp[langgraph]'"
     if isinstance(error, ImportError):
         return f"{path}: cannot be imported: {error}"
     if isinstance(error, SyntaxError):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 
 class Turns:
-    """A lock that readers share. `async with turns` waits to be alone, `async with turns.shared()` for no writer.
+    """A lock that readers share. `async with turns` waits to be alone, `enter_shared` for no writer.
 
     A reader that comes after a waiting writer waits too: what a client sends in an order happens in that order.
     """
@@ -38,17 +36,15 @@ class Turns:
     async def __aexit__(self, *exc: object) -> None:
         self._leave(False)
 
-    @asynccontextmanager
-    async def shared(self) -> AsyncIterator[None]:
-        """Be inside with other readers."""
+    async def enter_shared(self) -> None:
+        """Go in with other readers; `leave_shared` belongs into a `finally`."""
         if self._alone or self._queue:
             await self._wait(True)
         else:
             self._readers += 1
-        try:
-            yield
-        finally:
-            self._leave(True)
+
+    def leave_shared(self) -> None:
+        self._leave(True)
 
     async def _wait(self, reads: bool) -> None:
         turn = asyncio.get_running_loop().create_future()

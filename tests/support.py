@@ -32,11 +32,11 @@ def missing(what: str) -> NoReturn:
     pytest.skip(what)
 
 
-def run(function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-    """Run an async function to its end, in bounded time."""
+def run(function: Callable[..., Coroutine[Any, Any, T]], *args: Any, limit: float = LIMIT) -> T:
+    """Run an async function to its end, in bounded time (`limit` in seconds)."""
 
     async def bounded() -> T:
-        with anyio.fail_after(LIMIT):
+        with anyio.fail_after(limit):
             return await function(*args)
 
     return anyio.run(bounded)

@@ -152,7 +152,8 @@ def test_the_same_scores_of_a_group(rung: Rung) -> None:
 
     rewards, usage = rung.play(play)
     told = "0 zero max_turns 0; 2 two ∎ max_turns 2"
-    assert rewards == [{"score": 0.5, "components": {"n": 2.0}, "notes": told}] * 2 and usage is None
+    reward = {"score": 0.5, "components": {"n": 2.0}, "notes": told, "answer": None}
+    assert rewards == [reward] * 2 and usage is None
 
 
 def test_a_group_of_many_long_transcripts(rung: Rung) -> None:

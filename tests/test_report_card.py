@@ -321,8 +321,9 @@ def test_a_tool_that_hangs_is_waited_for_once() -> None:
 
     heard: list[str] = []
     started = time.monotonic()
-    card = card_of(Hanging, on_check=heard.append)
-    assert time.monotonic() - started < 30
+    effort = Effort(fuzz=10, episodes=10, interleaved=2, sample=2, seconds=0.2)
+    card = card_of(Hanging, on_check=heard.append, effort=effort)
+    assert time.monotonic() - started < 20
     assert named(card, "oracle").reason == "tool `wait` took longer than 0.3 s"
     assert "before `oracle` is mended" in named(card, "replay").reason
     assert heard == [check.name for check in card.checks]

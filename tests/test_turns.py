@@ -36,14 +36,24 @@ class Room:
         await _settle()
 
     async def _stay(self, name: str) -> None:
-        async with self.turns.shared() if name.islower() else self.turns:
-            self.inside.append(name)
-            self.order.append(name)
-            assert len(self.inside) == 1 or all(n.islower() for n in self.inside)
-            try:
-                await self.doors[name].wait()
-            finally:
-                self.inside.remove(name)
+        if not name.islower():
+            async with self.turns:
+                await self._be_inside(name)
+            return
+        await self.turns.enter_shared()
+        try:
+            await self._be_inside(name)
+        finally:
+            self.turns.leave_shared()
+
+    async def _be_inside(self, name: str) -> None:
+        self.inside.append(name)
+        self.order.append(name)
+        assert len(self.inside) == 1 or all(n.islower() for n in self.inside)
+        try:
+            await self.doors[name].wait()
+        finally:
+            self.inside.remove(name)
 
     async def leave(self, name: str) -> None:
         self.doors[name].set()

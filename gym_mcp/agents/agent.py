@@ -1,4 +1,4 @@
-"""What a harness file says of its agent: the package, the command line, its settings, how to tell that it ended well."""
+"""What a harness file says of its agent: package, command line, settings, and how to tell that it ended well."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Agent(ABC):
     name: ClassVar[str]
     package: ClassVar[Package]
     path: ClassVar[str] = "/v1"
-    """What its model API has after the gateway's base URL: `/v1` for OpenAI's, nothing for Anthropic's, Gemini's."""
+    """What its model API has after the gateway's base URL: `/v1` for OpenAI's, nothing for the others."""
     memory_mib: ClassVar[int]
     resumable: ClassVar[bool] = False
     """Whether it can go on with a conversation, for environments that answer its messages."""

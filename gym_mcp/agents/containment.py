@@ -27,10 +27,12 @@ def jail_of(place: Place, installed: Installed, ports: Sequence[int], also: Iter
     """The jail of one rollout. As root, the agent becomes a user that nobody else is."""
     uid = _another_user(place)
     readable, links = _system()
-    folders = [*installed.folders, Path(sys.base_prefix).resolve(), *also]
-    shown = {str(path.resolve()) for path in folders if path.exists()}
-    readable += sorted(path for path in shown if path != "/" and not _below(path, readable))
+    program = installed.program
+    wanted = [*installed.folders, Path(sys.base_prefix), program, program.resolve(), *also]
+    shown = {str(path.resolve()) for path in wanted if path.exists() and not _holds_ours(path.resolve())}
+    readable += sorted(path for path in shown if not _below(path, readable))
     hidden = [str(root / folder) for root in hub.roots() for folder, _ in hub.FOLDERS.values()]
+    hidden.append(str(Path.cwd()))
     me, group = (uid, uid) if uid is not None else (os.getuid(), os.getgid())
     return Jail(
         root=str(place.root / "root"),
@@ -48,6 +50,11 @@ def _system() -> tuple[list[str], list[tuple[str, str]]]:
     links = [(os.readlink(path), path) for path in _SYSTEM if os.path.islink(path)]
     folders = [path for path in _SYSTEM if os.path.isdir(path) and not os.path.islink(path)]
     return [*folders, *(f"/etc/{name}" for name in _ETC if os.path.exists(f"/etc/{name}"))], links
+
+
+def _holds_ours(folder: Path) -> bool:
+    """Whether our home or current folder lie in `folder`, such as the parent of `~/bin`."""
+    return any(ours.is_relative_to(folder) for ours in (Path.home().resolve(), Path.cwd()))
 
 
 def _below(path: str, folders: Iterable[str]) -> bool:

@@ -36,7 +36,7 @@ class AgentHarness:
         self._starting = asyncio.Lock()
 
     def use_skills(self, skills: Skills) -> None:
-        """Give every rollout these skills, or run it as their control arm. `UsageError` where it knows no skills."""
+        """Give every rollout these skills, or run it as the control arm. `UsageError` where it knows none."""
         if self.agent.skills_folder is None:
             raise UsageError(f"harness {self.agent.name}: takes no skills (--skills)")
         self._skills = skills

@@ -1,8 +1,8 @@
 """Joins what an agent's conversation says of tool calls with what went through the relay.
 
-Agents rename tools (`mcp__env__guess`) and some wrap results (Codex puts the wall time before them). Here calls get
-the environment's own names back, and results the environment's own text, so that the same episode reads the same
-whatever agent played it.
+Agents rename tools (`mcp__env__guess`) and some wrap results (Codex puts the wall time before them). Here calls
+get the environment's own names back, and results the environment's own text, so that the same episode reads the
+same whatever agent played it.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from gym_mcp.errors import GymError, UsageError
 
 _COMPLETE: Final = ".complete"
 _VERSION: Final = re.compile(r"\d+\.\d+\.\d+[\w.+-]*")
-_INSTALL_SECONDS: Final = 900
+_INSTALL_SECONDS: Final = 1_800
 _ASK_SECONDS: Final = 60
 
 
@@ -71,7 +71,8 @@ def find(harness: str, package: Package, version: str = "", binary: Path | None 
             return found
     option = f" --version {version}" if version and version != package.version else ""
     raise UsageError(
-        f"harness {harness}: `{package.program}` {wanted} is not installed: gym-mcp harness install {harness}{option}"
+        f"harness {harness}: `{package.program}` {wanted} is not installed: "
+        f"gym-mcp harness install {harness}{option}"
     )
 
 
@@ -119,7 +120,10 @@ def _fill(folder: Path, harness: str, package: Package, version: str) -> None:
         _run([npm, "install", *flags, "--prefix", str(folder), f"{package.name}@{version}", *package.also])
     else:
         _run([_python(harness, package.python), "-m", "venv", str(folder)])
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        python, uv = str(folder / "bin" / "python"), shutil.which("uv")
+        pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        if uv is not None:  # many requirements of many versions take pip's resolver minutes
+            pip = [uv, "pip", "install", "-q", "--python", python]
         _run([*pip, f"{package.name}=={version}", *package.also])
     if not _program(folder, package).exists():
         raise GymError(f"{package.name} {version} has no program `{package.program}`")
@@ -141,9 +145,17 @@ def _python(harness: str, version: str) -> str:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False
-    )
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_INSTALL_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise GymError(f"`{' '.join(command[:3])} ...` was not done after {_INSTALL_SECONDS} s") from None
     if done.returncode:
         last = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][-3:]
         raise GymError(f"`{' '.join(command[:3])} ...` failed: {' | '.join(last)}")
@@ -175,8 +187,8 @@ def _as_found(program: Path) -> Installed:
     folders = {program.parent, real.parent}
     if "node_modules" in real.parts:
         folders.add(Path(*real.parts[: real.parts.index("node_modules") + 1]))
-    elif real.parent.name == "bin":
-        folders.add(real.parent.parent)
+    elif (real.parent.parent / "pyvenv.cfg").exists():
+        folders |= {real.parent.parent, (real.parent / "python").resolve().parents[1]}
     return Installed(program, match[0] if match else "unknown", (*folders, *_interpreter_folders()))
 
 

@@ -22,6 +22,7 @@ TAIL: Final = 16 * 1024
 GRACE: Final = 2.0
 """Seconds between asking an agent to end and killing it."""
 _LEAVE: Final = 15.0
+_leaving: Final[set[asyncio.Task[None]]] = set()
 _PACKAGE_ROOT: Final = str(Path(__file__).resolve().parents[2])
 _WARDEN: Final = "import sys; sys.path.insert(0, {!r}); from gym_mcp.agents.warden.{} import {} as go; {}"
 
@@ -100,10 +101,12 @@ async def run_program(program: Program, on_line: Callable[[bytes], None]) -> End
         return _ended(said, errors.result().decode("utf-8", "replace"))
     finally:
         os.close(control_w)  # the warden ends everything now
-        try:
-            await _gone(process, errors, output)
-        finally:
-            os.close(status_r)
+        os.close(status_r)
+        # Whoever is cancelled twice stops waiting; the waiting itself goes on.
+        leaving = asyncio.create_task(_gone(process, errors, output))
+        _leaving.add(leaving)
+        leaving.add_done_callback(_leaving.discard)
+        await asyncio.shield(leaving)
 
 
 def _config(program: Program) -> bytes:

@@ -1,7 +1,7 @@
 """Serves the agent plane of any session, on any rung of the ladder, to an agent in a process of its own.
 
-The agent gets a loopback URL that is good for one rollout, never the environment's own address. What it does there is
-noted: that it looked at the tools, each call and the id that the agent gave it, and what failed underneath.
+The agent gets a loopback URL that is good for one rollout, never the environment's own address. What it does there
+is noted: that it looked at the tools, each call and the id that the agent gave it, and what failed underneath.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ Context = ServerRequestContext[Any, Any]
 
 @dataclass(slots=True)
 class RelayedCall:
-    """One call through the relay. `call_id` is the model's own where the agent passes it on; `start` and `end`: seconds."""
+    """One call through the relay. `call_id` is the model's own where the agent passes it on.
+
+    `start` and `end` are seconds since the relaying began.
+    """
 
     name: str
     arguments: JSONObject
@@ -61,8 +64,8 @@ class RelayedCall:
 class Relayed:
     """One session that is being relayed.
 
-    `seen`: whether the agent asked for the tools. `ended`: whether the environment takes no more calls. `failed` is
-    set with `error` once the environment has failed.
+    `seen`: whether the agent asked for the tools. `ended`: whether the environment takes no more calls. `failed`
+    is set with `error` once the environment has failed.
     """
 
     session: AgentSession

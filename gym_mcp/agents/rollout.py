@@ -188,7 +188,7 @@ class AgentRollout:
 
 
 def _untold(items: Sequence[Item], matches: dict[str, int], calls: Sequence[RelayedCall]) -> list[Item]:
-    """Results of calls after which the model was asked nothing more, because the episode or the budget had ended."""
+    """Results of calls after which the model was asked nothing more: the episode or the budget had ended."""
     told = {item.get("call_id") for item in items if item.get("type") == "function_call_output"}
     found: list[Item] = []
     for call_id, number in matches.items():

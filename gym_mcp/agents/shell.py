@@ -18,11 +18,11 @@ You work on this task with these shell commands, which act on the task's own env
 
 {tools}
 
-`gym-mcp tools` lists them again. Arguments may also be given as one JSON object: gym-mcp call TOOL '{{"key": "value"}}'"""
+`gym-mcp tools` lists them again. Arguments may also be one JSON object: gym-mcp call TOOL '{{"key": "value"}}'"""
 
 
 def put_bridge(place: Place) -> None:
-    """Put the command `gym-mcp` on the agent's PATH: one file, so that a contained agent needs nothing else of ours."""
+    """Put the command `gym-mcp` on the agent's PATH: one file, for a contained agent sees nothing else of ours."""
     python = os.path.realpath(sys.executable)
     source = Path(bridge.__file__).read_text(encoding="utf-8")
     place.write(place.bin / "gym-mcp", f"#!{python} -ISB\n{source}", executable=True)

@@ -1,4 +1,4 @@
-"""Skills for agents: a folder of `<name>/SKILL.md`, checked, hashed, and copied to where an agent looks for them."""
+"""Skills for agents: a folder of `<name>/SKILL.md`, checked, hashed, copied to where an agent looks for them."""
 
 from __future__ import annotations
 

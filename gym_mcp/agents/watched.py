@@ -1,4 +1,4 @@
-"""One agent's view of its model: notes what the agent offered and how the model failed, and ends it with the episode."""
+"""One agent's view of its model: notes what it was offered and how it failed, and ends with the episode."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from gym_mcp.agents.agent import Agent
 from gym_mcp.agents.observations import Join, Names
 from gym_mcp.agents.relay import Relayed
-from gym_mcp.errors import LimitReached, ModelError, RolloutError
+from gym_mcp.errors import LimitReached, ModelError, PromptTooLong, RolloutError
 from gym_mcp.models.base import Model, Request, Response
 
 _EMBEDDED = "builtin/"
@@ -17,8 +17,8 @@ _EMBEDDED = "builtin/"
 class Watched(Model):
     """In front of a rollout's meter, behind the gateway.
 
-    `asked` counts requests, `offered` says whether one of them offered the environment's tools. `failed` is set with
-    `error` once the model has failed for good, `spent` once a budget or the episode has come to its end.
+    `asked` counts requests, `offered` says whether one of them offered the environment's tools. `failed` is set
+    with `error` once the model has failed for good, `spent` once a budget or the episode has come to its end.
     """
 
     def __init__(self, agent: Agent, model: Model, relayed: Relayed, *, plain: bool) -> None:
@@ -49,11 +49,13 @@ class Watched(Model):
             response = await self._model.respond(request)
         except ModelError as e:
             self.error = e
-            self.failed.set()
+            if not isinstance(e, PromptTooLong):  # an agent may shorten its conversation and go on
+                self.failed.set()
             raise
         except LimitReached:
             self.spent.set()
             raise
+        self.error = None
         if self.spec.startswith(_EMBEDDED):
             response.output = self._agent.embedded(response.output, offered)
         return response

@@ -1,4 +1,4 @@
-"""`gym-mcp tools|call`: an episode's tools from a shell. The work is in `gym_mcp.agents.bridge`, which imports little."""
+"""`gym-mcp tools|call`: an episode's tools from a shell. `gym_mcp.agents.bridge` does the work."""
 
 from __future__ import annotations
 

@@ -107,8 +107,10 @@ def _job(environment: str, options: dict[str, Any]) -> tuple[Home, JSONObject]:
         "input": None if source is None else str(source),
         "idle": options["idle"],
         "runs": str(Path("runs").resolve()),
+        "cwd": str(Path.cwd()),
     }
-    return Home.of(spec, settings, source), job
+    place = {**settings, "cwd": job["cwd"]} if settings else {}  # a setting may be a relative path
+    return Home.of(spec, place, source), job
 
 
 def _in_foreground(home: Home, job: JSONObject, go_on: Any) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +74,12 @@ usage, 3 the disk gave out, 130 interrupted.""",
 @click.option("--repeats", type=click.IntRange(1), metavar="N", help="Rollouts of each task.  [default: 1]")
 @click.option(
     "--concurrency", type=click.IntRange(1), metavar="N", help="Rollouts at a time, at most.  [default: 64]"
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Worker processes that share the rollouts.  [default: 1]",
 )
 @click.option(
     "--seed", type=int, metavar="N", help="Seeds every episode, with its task's id and repeat.  [default: 0]"
@@ -153,6 +158,7 @@ Examples:
 @click.option("--retry-failed", is_flag=True, help="Run the failed rollouts again, too.")
 @click.option("--base-url", help="Where the model is served now.")
 @click.option("--concurrency", type=click.IntRange(1), metavar="N", help="Rollouts at a time, at most.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes that share the rollouts.")
 @quiet_option
 @json_option
 @click.pass_context
@@ -163,6 +169,7 @@ def resume_command(
     retry_failed: bool,
     base_url: str | None,
     concurrency: int | None,
+    workers: int | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -175,7 +182,8 @@ def resume_command(
     from gym_mcp.coordinator.run import resume
 
     def go(*parts: Any) -> Awaitable[Outcome]:
-        return resume(run_dir, *parts, base_url=base_url, concurrency=concurrency, retry_failed=retry_failed)
+        asked: Any = {"base_url": base_url, "concurrency": concurrency, "workers": workers}
+        return resume(run_dir, *parts, retry_failed=retry_failed, **asked)
 
     _finish(ctx, [_drive(go, quiet)], as_json)
 
@@ -209,6 +217,7 @@ def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
     """Run to the end on a fast loop, with progress on stderr and Ctrl-C as a wish to drain."""
     from gym_mcp.cli.progress import Progress
     from gym_mcp.coordinator.journal import DiskError, JournalError
+    from gym_mcp.fastloop import run_loop
 
     progress = Progress(enabled=not quiet)
 
@@ -221,22 +230,11 @@ def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
             return await go([progress.on_event], on_ready)
 
     try:
-        return _run_loop(main())
+        return run_loop(main())
     except DiskError as e:
         safe = "; what was journalled is safe: `gym-mcp eval resume` goes on"
         click.echo(f"gym-mcp: {e}{safe if isinstance(e, JournalError) else ''}", err=True)
         raise click.exceptions.Exit(DISK) from None
-
-
-def _run_loop(main: Coroutine[Any, Any, Outcome]) -> Outcome:
-    # What is loaded by now stays: looking through it again and again costs a tenth of a run's CPU.
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-    try:
-        import uvloop
-    except ImportError:  # no uvloop on Windows
-        return asyncio.run(main)
-    return uvloop.run(main)
 
 
 def _drain_on_signals(coordinator: Coordinator) -> None:

@@ -22,7 +22,10 @@ VERBS = {
 
 @click.command(
     "install",
-    epilog="\b\nExamples:\n  gym-mcp harness install claude-code\n  gym-mcp harness install claude-code --version 2.1.197",
+    epilog="""\b
+Examples:
+  gym-mcp harness install claude-code
+  gym-mcp harness install claude-code --version 2.1.197""",
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--version", default="", metavar="V", help="Another version than the one that was tested.")
@@ -40,16 +43,20 @@ def install_command(names: tuple[str, ...], version: str) -> None:
         click.echo(f"{name} {found.version}: {found.program}")
 
 
-@click.command("list")
+@click.command("list", epilog="\b\nExample:\n  gym-mcp harness list")
 @json_option
 def list_command(as_json: bool) -> None:
     """List the harnesses that run agents: the tested version, what is installed, memory of one rollout."""
     from gym_mcp import hub
     from gym_mcp.agents.package import installed_versions
+    from gym_mcp.errors import UsageError
 
     rows = []
     for entry in hub.entries("harness"):
-        agent = _agent_of(hub.load_module(entry.path))
+        try:
+            agent = _agent_of(hub.load_module(entry.path))
+        except UsageError:  # what it needs is not installed; others are listed all the same
+            continue
         if agent is not None:
             package, versions = agent.package, installed_versions(entry.name)
             rows.append(
@@ -63,9 +70,9 @@ def list_command(as_json: bool) -> None:
     click.echo(table(("HARNESS", "TESTED", "INSTALLED", "PACKAGE", "MEMORY"), cells, limit=width()))
 
 
-@click.command("check")
+@click.command("check", epilog="\b\nExample:\n  gym-mcp harness check claude-code")
 @click.argument("name")
-@click.option("--version", default="", metavar="V")
+@click.option("--version", default="", metavar="V", help="Another version than the one that was tested.")
 def check_command(name: str, version: str) -> None:
     """Play one episode of a small environment with NAME's agent; the embedded oracle is its model.
 

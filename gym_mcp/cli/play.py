@@ -203,7 +203,7 @@ def _lines(words: list[str]) -> Iterator[str]:
     with contextlib.suppress(ImportError):
         import readline
 
-        readline.set_completer(lambda text, i: [*(w for w in words if w.startswith(text)), None][i])
+        readline.set_completer(lambda text, i: [*(f"{w} " for w in words if w.startswith(text)), None][i])
         readline.set_completer_delims(" ")
         readline.parse_and_bind("tab: complete")
     while True:

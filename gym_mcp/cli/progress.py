@@ -16,6 +16,7 @@ from gym_mcp.coordinator.events import (
     RolloutFinished,
     RunStarted,
     VerifierChanged,
+    WorkerDied,
 )
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Progress:
             self._begin(event)
         elif isinstance(event, AttemptFailed):
             self._retries[event.kind] += 1
+        elif isinstance(event, WorkerDied):
+            self._print(f"worker process {event.pid} died ({event.how}): a new one goes on")
         elif isinstance(event, MemoryBound):
             free, each = event.available_mib, event.each_mib
             self._print(
@@ -126,6 +129,9 @@ class Progress:
             parts.append(f"{tokens:,} tokens")
         if tally.cost:
             parts.append(f"${tally.cost:.2f}")
+        lag = self.coordinator.lags.quantile(0.99)
+        if lag is not None:
+            parts.append(f"lag p99 {1000 * lag:.0f} ms")
         parts.append(f"{rate:.1f}/s, {self.coordinator.in_flight} running, ETA {_duration(left)}")
         return " · ".join(parts)
 

@@ -179,7 +179,7 @@ CLIENTS: Final[Mapping[str, Client]] = {
             "user": lambda: Path.home() / ".gemini" / "settings.json",
         },
         ("mcpServers",),
-        lambda url: {"httpUrl": url},
+        lambda url: {"url": url, "type": "http"},
         command=_add("gemini", "mcp", "add", "-t", "http", "NAME", "URL"),
         after="run `gemini` here, then /task",
     ),

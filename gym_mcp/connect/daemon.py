@@ -22,11 +22,13 @@ from typing import Any, Final
 
 from gym_mcp.connect.app import SeatApp
 from gym_mcp.connect.control import answering
-from gym_mcp.connect.record import Book
+from gym_mcp.connect.record import Book, fits
 from gym_mcp.connect.seat import Seat
 from gym_mcp.connect.state import Home
+from gym_mcp.coordinator.rundir import RunDirectory
 from gym_mcp.errors import GymError, UsageError
 from gym_mcp.hub import load_environment
+from gym_mcp.identity import environment_identity
 from gym_mcp.server.run import listen, run_apps
 from gym_mcp.server.service import Service
 from gym_mcp.store import EpisodeStore
@@ -54,6 +56,7 @@ class Daemon:
         cls = load_environment(job["environment"])
         cls = cls.configured(job["settings"]) if job["settings"] or cls.options is None else cls
         self.service = Service(cls, store=EpisodeStore(cls, ttl=_SEAT_LEASE), tasks=_path(job["input"]))
+        self._identity = environment_identity(cls)
         self.tasks = list(self.service.tasks().values())
         self.app = SeatApp(self.service, self._revive)
         self.port = 0
@@ -104,6 +107,10 @@ class Daemon:
         out: str | None = None,
     ) -> JSONObject:
         """The seat of that name with an unfinished episode: the one it has, or a new one."""
+        if environment_identity(self.service.environment_type) != self._identity:
+            raise UsageError(
+                f"{self.job['environment']} has changed since its server started: `gym-mcp disconnect` first"
+            )
         settings = {"client": client, "hide_score": hide_score, "may_go_on": may_go_on}
         known = self._seats.get(seat)
         if known is None:
@@ -119,14 +126,14 @@ class Daemon:
 
     async def _open_seat(self, name: str, settings: JSONObject, out: str | None, task: str | None) -> Seat:
         saved = self._saved_seats().get(name, {})
-        run = out or (saved["run"] if Path(saved.get("run", "/nowhere")).is_dir() else self.job["runs"])
-        fresh = run == self.job["runs"]
+        harness = f"connect:{settings['client']}"
+        fresh = str(Path(self.job["runs"], _run_name(self.service.name, name)))
         book = Book(
             self.service.environment_type,
             self.job["environment"],
-            harness=f"connect:{settings['client']}",
+            harness=harness,
             model="unknown",
-            out=Path(run) / _run_name(self.service.name, name) if fresh else Path(run),
+            out=Path(out or self._run_to_go_on(saved, harness) or fresh),
             settings=self.job["settings"],
             source=_path(self.job["input"]),
         )
@@ -145,6 +152,12 @@ class Daemon:
             raise
         self._seats[name] = self.app.seats[seat.handle] = seat
         return seat
+
+    def _run_to_go_on(self, saved: JSONObject, harness: str) -> str | None:
+        """The run of a server before this one, where the environment is the same still."""
+        run = RunDirectory(Path(saved.get("run", "/nowhere")))
+        good = run.exists() and fits(run.read_manifest(), self.service.environment_type, harness)
+        return str(run.path) if good else None
 
     def _where_it_was(self, seat: Seat) -> str | None:
         """The task that a dead server left unfinished; the last one where none is left; else the next in order."""

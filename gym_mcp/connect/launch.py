@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Final
 
 from gym_mcp import hub
@@ -42,7 +43,7 @@ def _start(home: Home) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=environ,
-        cwd=home.path,  # it must not keep the user's folder busy
+        cwd=_folder(home),
         start_new_session=True,  # a closed terminal does not end it
     )
     assert process.stdout is not None
@@ -56,6 +57,12 @@ def _start(home: Home) -> None:
         process.wait(10)
         raise (UsageError if line else Refusal)(line or f"the server did not start; see {home.log_file}")
     process.returncode = 0  # it lives on: it is not ours to wait for
+
+
+def _folder(home: Home) -> Path:
+    """Where `connect` was run: settings may be relative paths."""
+    folder = Path(home.read(home.job_file).get("cwd", "/nowhere"))
+    return folder if folder.is_dir() else home.path
 
 
 def _first_line(descriptor: int) -> str:

@@ -18,14 +18,22 @@ from gym_mcp.coordinator.rundir import RunDirectory
 from gym_mcp.datasets import parse_task
 from gym_mcp.direct import DirectClient, describe
 from gym_mcp.environment import Environment
-from gym_mcp.errors import HarnessError, RolloutCancelled, RolloutError
+from gym_mcp.errors import HarnessError, RolloutCancelled, RolloutError, UsageError
 from gym_mcp.harness import Limits
+from gym_mcp.identity import environment_identity
 from gym_mcp.models.base import Model, Request, Response
 from gym_mcp.seeds import episode_seed
 from gym_mcp.types import Item, JSONObject, Task, Transcript
 
 ABANDONED: Final = "the server ended before the agent submitted"
 _HANDED_OUT: Final = "handed_out"
+
+
+def fits(manifest: JSONObject, cls: type[Environment[Any]], harness: str) -> bool:
+    """Whether a run is one that `harness` may add to: of that client, on this very environment."""
+    now = {**environment_identity(cls), "environment_name": cls.name}
+    same = all(manifest["identity"].get(key) == value for key, value in now.items())
+    return same and _HANDED_OUT in manifest and manifest["harness"] == harness
 
 
 class Outsider(Model):
@@ -85,7 +93,10 @@ class Book:
 
     def _begin(self) -> JSONObject:
         if self.directory.exists():
-            return self.directory.read_manifest()
+            manifest = self.directory.read_manifest()
+            if not fits(manifest, self._parts.environment_type, self._parts.harness_name):
+                raise UsageError(f"{self.directory.path}: holds another run; choose another --out")
+            return manifest
         count, digest = self.directory.write_tasks([])
         return {**make_manifest(self._config, self._parts, count, digest), _HANDED_OUT: []}
 

@@ -16,8 +16,10 @@ from gym_mcp.coordinator.events import (
 )
 from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.journal import Journal, JournalError
+from gym_mcp.coordinator.ramp import ramp
 from gym_mcp.coordinator.rollout import Arm, run_rollout
 from gym_mcp.errors import RolloutError
+from gym_mcp.lag import LagProbe, Lags
 from gym_mcp.metrics.tally import Tally
 from gym_mcp.types import JSONObject, Task
 
@@ -37,9 +39,10 @@ class Coordinator:
         self.concurrency = concurrency
         self.groups = groups
         self.in_flight = 0
+        self.lags = Lags()
         self.broken: JournalError | None = None
         self._listeners: list[Listener] = []
-        self._draining = False
+        self._draining = self._exhausted = False
         self._workers: list[asyncio.Task[None]] = []
 
     def listen(self, listener: Listener) -> None:
@@ -72,14 +75,20 @@ class Coordinator:
         `JournalError` when the disk gave out.
         """
         self.journal.start_syncing()
+        probe = LagProbe(self.lags)
         count = min(self.concurrency, max(1, self.tally.expected - self.tally.done))
-        self._workers = [asyncio.create_task(self._work(work, ended or iter(()))) for _ in range(count)]
+        self._workers = []
         try:
+            async for _ in ramp(count):
+                self._workers.append(asyncio.create_task(self._work(work, ended or iter(()))))
+                if self._draining or self._exhausted:
+                    break
             await asyncio.gather(*self._workers, return_exceptions=True)
             for worker in self._workers:
                 if not worker.cancelled() and (error := worker.exception()) is not None:
                     raise error
         finally:
+            probe.stop()
             self.stop()
             await asyncio.gather(*self._workers, return_exceptions=True)
             await self.journal.aclose()
@@ -97,6 +106,7 @@ class Coordinator:
         while not self._draining:
             entry = next(work, None)
             if entry is None:
+                self._exhausted = True
                 return
             index, task, repeat = entry
             self.in_flight += 1

@@ -23,7 +23,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RolloutFinished:
-    """A terminal rollout was journalled; `row` is the whole of it."""
+    """A terminal rollout was journalled; `row` is the whole of it; from worker processes, all but its texts."""
 
     row: JSONObject
 
@@ -45,6 +45,15 @@ class Draining:
 
     in_flight: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """A worker process died over `orders` rollouts or groups, which another one takes up."""
+
+    pid: int
+    how: str
+    orders: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,13 @@ class RunFinished:
 
 
 Event: TypeAlias = (
-    RunStarted | RolloutFinished | AttemptFailed | Draining | VerifierChanged | MemoryBound | RunFinished
+    RunStarted
+    | RolloutFinished
+    | AttemptFailed
+    | Draining
+    | VerifierChanged
+    | MemoryBound
+    | WorkerDied
+    | RunFinished
 )
 Listener: TypeAlias = Callable[[Event], None]

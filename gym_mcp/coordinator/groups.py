@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,14 +21,21 @@ ALONE: Final = "before_group"
 class Groups:
     """The groups of one run that are not scored yet. Rows in memory are those of unfinished groups alone."""
 
-    def __init__(self, path: Path, client: EnvironmentClient, repeats: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        client: EnvironmentClient,
+        repeats: int,
+        opened: Callable[[Path], journal.Journal] = journal.Journal,
+    ) -> None:
         self.path = path
         self._client = client
         self._repeats = repeats
         self._waiting: dict[int, list[JSONObject]] = {}
         self._terminal: set[tuple[int, int]] = set()
         """Of a waiting group what is in `rollouts.jsonl` all the same: a power cut may tear its rows apart."""
-        self._journal = journal.Journal(path)
+        self._open = opened
+        self._journal = opened(path)
 
     def load(self, done: bytearray) -> None:
         """Take up what waited when the run stopped, and mark it in `done`; what is all in it waits no more."""
@@ -46,7 +53,27 @@ class Groups:
                 done[slot] = 1
         self._journal.close()
         journal.rewrite(self.path, (row for members in self._waiting.values() for row in members))
-        self._journal = journal.Journal(self.path)
+        self._journal = self._open(self.path)
+
+    def take(self, index: int, rows: list[JSONObject], terminal: Iterable[int]) -> bool:
+        """Take up a group that another process or run left; whether it is complete."""
+        if rows:
+            self._waiting[index] = rows
+        self._terminal |= {(index, repeat) for repeat in terminal}
+        return len(rows) == self._repeats
+
+    def give(self, index: int) -> tuple[list[JSONObject], list[int]]:
+        """Let go of a group: its members that have ended, and the repeats of them that are terminal."""
+        rows = self._waiting.pop(index, [])
+        return rows, [repeat for i, repeat in self._terminal if i == index]
+
+    def repeats_waiting(self) -> dict[int, set[int]]:
+        """The members that wait, by task."""
+        return {index: {row["repeat"] for row in rows} for index, rows in self._waiting.items()}
+
+    def hand_over(self) -> None:
+        """Close the journal, and leave it for others to write."""
+        self._journal.close()
 
     def complete(self) -> list[int]:
         """Indexes of the tasks whose rollouts have all ended."""

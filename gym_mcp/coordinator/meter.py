@@ -37,9 +37,10 @@ class Meter(Model):
         self._check()
         seq = self._started
         self._started += 1  # counted at the start: a harness may make several calls at once
-        response = await (self._model.respond(request) if self.recorder is None else self._recorded(request, seq))
+        recorder = self.recorder
+        response = await (self._model.respond(request) if recorder is None else self._recorded(request, seq))
         response.seq = seq
-        if response.tokens is not None and self.recorder is None:
+        if recorder is None and response.tokens is not None:
             self.record_calls().answered(request, response, time.time() - response.latency)
         self.usage.calls += 1
         self.usage.input += response.usage.input

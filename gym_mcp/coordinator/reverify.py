@@ -76,17 +76,25 @@ class Replay:
 
     async def _call(self, item: Item) -> None:
         """Make a call of the transcript. Malformed ones never reached the environment, and are in no ledger."""
+        given = item.get("arguments") or "{}"
         try:
-            arguments = orjson.loads(item.get("arguments") or "{}")
+            arguments = given if isinstance(given, dict) else orjson.loads(given)
         except orjson.JSONDecodeError:
             return
         if self._ledger is None:
             if isinstance(arguments, dict):
-                await self._session.call(item.get("name", ""), arguments)
+                await self._session.call(_plain(str(item.get("name", ""))), arguments)
             return
-        entry = self._ledger[self._next] if self._next < len(self._ledger) else None
-        if entry is not None and (item.get("name"), arguments) == (entry["name"], entry["arguments"]):
-            await self._step(entry)
+        for entry in self._at_a_time():
+            if (item.get("name"), arguments) == (entry["name"], entry["arguments"]):
+                while self._next <= entry["seq"]:
+                    await self._step(self._ledger[self._next])
+                return
+
+    def _at_a_time(self) -> list[JSONObject]:
+        """The next entry, and those after it that overlapped with it: they ended in whatever order."""
+        following = (self._ledger or [])[self._next :]
+        return [e for i, e in enumerate(following) if i == 0 or e["start"] < following[0]["end"]]
 
     async def _step(self, entry: JSONObject) -> None:
         self._next += 1
@@ -95,3 +103,9 @@ class Replay:
             self.divergences.append(
                 f"call {entry['seq']} {entry['name']}: {result.text!r:.100}, recorded {entry['result']!r:.100}"
             )
+
+
+def _plain(name: str) -> str:
+    """A tool's name without the `mcp__server__` that some MCP clients put in front."""
+    parts = name.split("__", 2)
+    return parts[2] if len(parts) == 3 and parts[0] == "mcp" else name

@@ -14,7 +14,7 @@ from typing import Any, Final
 from gym_mcp.calls import without_tokens
 from gym_mcp.client import EnvironmentClient, EpisodeClient, Verdict
 from gym_mcp.coordinator.meter import Meter
-from gym_mcp.coordinator.spans import joined
+from gym_mcp.coordinator.spans import joined, strip_tokens
 from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout, causes
 from gym_mcp.harness import Harness, Limits
 from gym_mcp.models.base import Model, RolloutContext
@@ -85,6 +85,16 @@ async def run_rollout(
         "tool_seconds": round(sum(e["end"] - e["start"] for e in row["ledger"]), 6),
     }
     return row
+
+
+def failed_row(
+    arm: Arm, task: Task[Any], task_index: int, repeat: int, error: RolloutError, attempts: int
+) -> JSONObject:
+    """The terminal row of a rollout that left nothing behind but its failure."""
+    seed = episode_seed(arm.run_seed, task.id, repeat)
+    row = terminal_row(arm, task, task_index, repeat, seed, Attempt(Transcript(), error=error))
+    timing = {"started": time.time(), "seconds": 0.0, "model_seconds": 0.0, "tool_seconds": 0.0}
+    return {**row, "attempts": attempts, "timing": timing}
 
 
 def _worth_another(error: RolloutError) -> bool:
@@ -184,6 +194,8 @@ def terminal_row(
             failure["detail"] = error.detail
     ledger = (verdict.ledger if verdict else attempt.ledger) or []
     spans = joined(attempt.transcript.spans, ledger)
+    if attempt.meter is not None and attempt.meter.recorder is not None:
+        strip_tokens(spans)
     return {
         "schema": SCHEMA,
         "rollout_id": f"{arm.run_id}/{task.id}/{repeat}",

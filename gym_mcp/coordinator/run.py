@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -80,6 +80,7 @@ async def resume(
     *,
     base_url: str | None = None,
     concurrency: int | None = None,
+    workers: int | None = None,
     retry_failed: bool = False,
 ) -> Outcome:
     """Run what `path` still lacks.
@@ -97,7 +98,8 @@ async def resume(
                 "resume the run that it was made from"
             )
         _ask_for_credentials(manifest["config"], base_url)
-        over = {k: v for k, v in (("base_url", base_url), ("concurrency", concurrency)) if v is not None}
+        given = (("base_url", base_url), ("concurrency", concurrency), ("workers", workers))
+        over = {k: v for k, v in given if v is not None}
         config = make_config({**manifest["config"], **over}, str(path))
         parts = await connect(config)
         try:
@@ -158,9 +160,16 @@ async def _go_on(
         groups = Groups(directory.waiting_path, parts.client, tally.repeats)
         groups.load(done)
     bound = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None))
-    coordinator = Coordinator(
-        _arm(manifest, config, parts), journal.Journal(directory.rollouts_path), tally, bound.allowed, groups
-    )
+    config = config.model_copy(update={"concurrency": bound.allowed})
+    coordinator: Coordinator
+    work: Callable[[], Awaitable[bool]]
+    if min(config.workers, config.concurrency, tally.expected - tally.done) > 1:
+        from gym_mcp.crew.start import make_crew
+
+        arm = make_arm(manifest, config, parts)
+        coordinator, work = make_crew(directory, arm, config, parts, tally, done, groups)
+    else:
+        coordinator, work = _in_process(directory, manifest, config, parts, tally, done, groups)
     for listener in listeners:
         coordinator.listen(listener)
     if on_ready is not None:
@@ -171,14 +180,29 @@ async def _go_on(
     )
     if bound.allowed < bound.asked:
         coordinator.emit(bound)
-    parse = _parser(parts, directory)
-    work = remaining(directory.task_rows, parse, tally.repeats, done, task_by_task=groups is not None)
     try:
-        complete = await coordinator.run(work, _ended(directory, parse, groups))
+        complete = await work()
     finally:
         metrics = _metrics(manifest, tally)
-        _write_metrics(directory, metrics)
+        _write_metrics(directory, {**metrics, **coordinator.lags.as_json()})
     return Outcome(directory.path, complete, metrics)
+
+
+def _in_process(
+    directory: RunDirectory,
+    manifest: JSONObject,
+    config: RunConfig,
+    parts: Parts,
+    tally: Tally,
+    done: bytearray,
+    groups: Groups | None,
+) -> tuple[Coordinator, Callable[[], Awaitable[bool]]]:
+    """The coordinator of a run in this process, and what it has to do."""
+    rows = journal.Journal(directory.rollouts_path)
+    coordinator = Coordinator(make_arm(manifest, config, parts), rows, tally, config.concurrency, groups)
+    parse = _parser(parts, directory)
+    work = remaining(directory.task_rows, parse, tally.repeats, done, task_by_task=groups is not None)
+    return coordinator, lambda: coordinator.run(work, _ended(directory, parse, groups))
 
 
 def _ended(
@@ -206,7 +230,7 @@ def summarize(path: Path) -> Outcome:
     return Outcome(path, metrics["complete"], metrics)
 
 
-def _arm(manifest: JSONObject, config: RunConfig, parts: Parts) -> Arm:
+def make_arm(manifest: JSONObject, config: RunConfig, parts: Parts) -> Arm:
     return Arm(
         manifest["run_id"],
         config.seed,

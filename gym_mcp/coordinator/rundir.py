@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,8 @@ from gym_mcp.identity import DIGITS
 from gym_mcp.types import JSONObject, Task
 
 _LOCK: Final = ".lock"
+_ORPHANS: Final = 10.0
+"""Seconds that worker processes may take to die with their run."""
 _STARTING: Final = (_LOCK, "tasks.jsonl", "tasks.jsonl.tmp", "manifest.json.tmp")
 """What a start that was killed before it wrote the manifest may leave behind."""
 
@@ -75,7 +78,18 @@ class RunDirectory:
         return self.manifest_path.is_file()
 
     def lock(self) -> None:
-        """Hold the run for this process. The kernel lets go of it when the process ends, however it ends."""
+        """Hold the run for this process. The kernel lets go of it when the process ends, however it ends.
+
+        Worker processes that outlive a killed run hold it too, for the moment that they have left: that is waited
+        for.
+        """
+        until = time.monotonic() + _ORPHANS
+        while not self._take_lock():
+            if self._holder_lives() or time.monotonic() > until:
+                raise UsageError(f"{self.path}: another process is running this run; wait for it or stop it")
+            time.sleep(0.02)
+
+    def _take_lock(self) -> bool:
         path = self.path / _LOCK
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -88,8 +102,27 @@ class RunDirectory:
             taken = True
         if taken:
             os.close(fd)
-            raise UsageError(f"{self.path}: another process is running this run; wait for it or stop it")
+            return False
         self._lock = fd
+        with contextlib.suppress(OSError):  # a full disk: then nobody waits for orphans
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, str(os.getpid()).encode(), 0)
+        return True
+
+    def _holder_lives(self) -> bool:
+        """Whether the process that took the lock runs; True when that cannot be told."""
+        try:
+            os.kill(int((self.path / _LOCK).read_text()), 0)
+        except ProcessLookupError:
+            return False
+        except (OSError, ValueError):
+            return True
+        return True
+
+    @property
+    def lock_descriptor(self) -> int | None:
+        """For worker processes to hold the run, too: until the last of them is gone it stays locked."""
+        return self._lock
 
     def unlock(self) -> None:
         if self._lock is not None:

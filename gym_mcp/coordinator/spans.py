@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gym_mcp.calls import without_tokens
 from gym_mcp.types import JSONObject
 
 
@@ -15,3 +16,10 @@ def joined(spans: Sequence[JSONObject], ledger: Iterable[JSONObject]) -> Sequenc
         if span is not None:
             span.setdefault("tool_calls", []).append(entry["seq"])
     return spans
+
+
+def strip_tokens(spans: Iterable[JSONObject]) -> None:
+    """Take the token ids off what spans hold: they stand in `calls`, once."""
+    for span in spans:
+        if "output" in span:
+            span["output"] = [without_tokens(item) for item in span["output"]]

@@ -39,8 +39,8 @@ def read(body: JSONObject) -> Ask:
 
 
 def _texts(content: Any) -> list[str]:
-    parts = content.get("parts") if isinstance(content, dict) else None
-    return [str(part["text"]) for part in parts or [] if isinstance(part, dict) and "text" in part]
+    parts = objects(content.get("parts") or [], "parts") if isinstance(content, dict) else []
+    return [str(part["text"]) for part in parts if "text" in part]
 
 
 class _Reader:
@@ -179,8 +179,10 @@ def _params(body: JSONObject, ask: Ask) -> None:
         schema = config.get("responseJsonSchema")
         form = {"type": "json_schema", "name": "answer", "schema": schema} if schema else {"type": "json_object"}
         ask.params["text"] = {"format": form}
-    calling = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
-    if calling.get("mode") in _CHOICES:
+    tools = body.get("toolConfig")
+    calling = tools.get("functionCallingConfig") if isinstance(tools, dict) else None
+    calling = calling if isinstance(calling, dict) else {}
+    if str(calling.get("mode")) in _CHOICES:
         ask.params["tool_choice"] = _CHOICES[calling["mode"]]
     if calling.get("allowedFunctionNames"):
         ask.drop("`allowedFunctionNames`")

@@ -137,7 +137,7 @@ def _params(body: JSONObject, ask: Ask) -> None:
     if isinstance(choice, dict):
         if choice.get("type") == "tool":
             ask.params["tool_choice"] = {"type": "function", "name": choice.get("name")}
-        elif choice.get("type") in _CHOICES:
+        elif str(choice.get("type")) in _CHOICES:
             ask.params["tool_choice"] = _CHOICES[choice["type"]]
         if choice.get("disable_parallel_tool_use"):
             ask.params["parallel_tool_calls"] = False

@@ -23,7 +23,8 @@ def read(body: JSONObject) -> Ask:
         raise Refused("bad_request", "nothing is stored here: send the whole conversation as `input`")
     ask = Ask(stream=body.get("stream") is True, model=str(body.get("model") or ""))
     about = [_tool(tool, ask) for tool in objects(body.get("tools") or [], "tools")]
-    instructions = "\n\n".join(text for text in (body.get("instructions"), *about) if text)
+    texts = (body.get("instructions"), *about)
+    instructions = "\n\n".join(text for text in texts if isinstance(text, str) and text)
     if instructions:
         ask.items.append({"type": "message", "role": "system", "content": instructions})
     given = body.get("input")

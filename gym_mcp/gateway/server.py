@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import traceback
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from types import TracebackType
@@ -13,7 +14,7 @@ import orjson
 from aiohttp import web
 from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
 
-from gym_mcp.errors import UsageError
+from gym_mcp.errors import HarnessError, UsageError
 from gym_mcp.gateway.ask import Ask, Kind, Refused
 from gym_mcp.gateway.dialects import STATUS, Dialect, Route, route
 from gym_mcp.gateway.log import CallLog
@@ -117,6 +118,13 @@ class Gateway:
             return await self._serve(request, found, session)
         except Refused as refused:
             return _refusal(found.dialect, refused.kind, str(refused))
+        except (ConnectionError, web.HTTPException):
+            raise
+        except Exception:
+            # A bug of ours is neither the agent's nor the model's failure, and must not pass for an end.
+            if session is not None:
+                session.error = HarnessError("the gateway failed", detail=traceback.format_exc())
+            return _refusal(found.dialect, "model", "internal error of the gateway")
 
     async def _serve(
         self, request: web.Request, found: Route, session: GatewaySession | None
@@ -208,7 +216,10 @@ async def _read(request: web.Request, found: Route) -> Ask:
         raise Refused("bad_request", f"the body is not JSON: {e}") from None
     if not isinstance(body, dict):
         raise Refused("bad_request", "the body is not a JSON object")
-    ask = found.dialect.read(body)
+    try:
+        ask = found.dialect.read(body)
+    except (orjson.JSONEncodeError, RecursionError):
+        raise Refused("bad_request", "the body is nested too deep") from None
     if found.stream is not None:
         ask.stream = found.stream
     ask.model = found.model or ask.model

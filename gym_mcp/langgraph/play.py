@@ -58,7 +58,7 @@ class Play:
         stage: Stage,
         name: str,
         state: Mapping[str, Any],
-        resume: str | None,
+        resume: Any,
     ) -> None:
         self._graph = graph
         self._stage = stage
@@ -69,6 +69,7 @@ class Play:
         self._left = Left()
         self._thread = uuid.uuid4().hex
         self._config = self._configured()
+        self._context = self._known_context()
 
     def _configured(self) -> RunnableConfig:
         tools = [EnvironmentTool.of(spec) for spec in self._stage.specs]
@@ -84,6 +85,12 @@ class Play:
                 "session": StagedSession(self._stage),
             },
         }
+
+    def _known_context(self) -> Any:
+        """What a graph's `context_schema` names of the things that its config holds; None without any."""
+        wanted = getattr(getattr(self._graph, "context_schema", None), "__annotations__", {})
+        parts = self._config["configurable"]
+        return {name: parts[name] for name in wanted if name in parts and name != "thread_id"} or None
 
     async def run(self) -> Transcript:
         """Play the episode to its end. It may end by a budget, the environment or `recursion_limit`."""
@@ -137,7 +144,10 @@ class Play:
         graph, trace, left = self._graph, self._stage.trace, Left()
         trace.begin(self._name)
         try:
-            stream: Any = graph.astream(given, self._config, stream_mode=["tasks", "values"], subgraphs=True)
+            modes: Any = ["tasks", "values"]
+            stream: Any = graph.astream(
+                given, self._config, context=self._context, stream_mode=modes, subgraphs=True
+            )
             async for namespace, mode, chunk in stream:
                 if mode == "tasks":
                     trace.task(namespace, chunk, self._edges)
@@ -173,7 +183,7 @@ class Play:
                     "`builder.compile(checkpointer=InMemorySaver())`"
                 )
             span = self._stage.trace.open("interrupt", self._name)
-            reply = await self._stage.say(as_text(interrupt.value), left.values.get("messages", []))
+            reply: Any = await self._stage.say(as_text(interrupt.value), left.values.get("messages", []))
             self._stage.trace.close(span)
             if reply is None and not self._stage.session.multi_turn:
                 reply = self._resume

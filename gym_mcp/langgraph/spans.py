@@ -47,6 +47,7 @@ class Trace:
         self._tasks: dict[str, JSONObject] = {}
         self._waiting: list[tuple[JSONObject, str]] = []
         """Calls, and the task that each belongs to: its node may be reported after its first call has begun."""
+        self._running: set[str] = set()
         self._graph: JSONObject | None = None
         self._levels: dict[str, _Level] = {}
 
@@ -59,9 +60,15 @@ class Trace:
     def open_call(self, kind: str, name: str) -> JSONObject:
         """A model or tool call, made by whichever node runs; it belongs to the graph where none does."""
         span = self.open(kind, name, self._graph["id"] if self._graph else None)
-        if task := current_task():
+        if task := current_task() or self._only_task():
             self._waiting.append((span, task))
         return span
+
+    def _only_task(self) -> str:
+        """The innermost task that runs, where there is one: a call that came from outside must be its own."""
+        holders = {self._tasks[task]["parent"] for task in self._running}
+        inner = [task for task in self._running if self._tasks[task]["id"] not in holders]
+        return inner[0] if len(inner) == 1 else ""
 
     def close(self, span: JSONObject) -> None:
         span["end"] = self._now()
@@ -73,6 +80,7 @@ class Trace:
         """The graph starts, or goes on after an interrupt or a user's reply."""
         self._graph = self.open("graph", name)
         self._graph["edges"] = []
+        self._running.clear()
         self._levels = {"": _Level(self._graph)}
         return self._graph
 
@@ -100,6 +108,7 @@ class Trace:
             level.span["edges"].append([source, target])
         level.running.append(event["name"])
         self._tasks[event["id"]] = span
+        self._running.add(event["id"])
 
     def _level(self, task: str) -> _Level:
         found = self._levels.get(task)
@@ -111,6 +120,7 @@ class Trace:
 
     def _task_ended(self, namespace: Sequence[str], event: JSONObject) -> None:
         self._level(task_of(namespace)).finished = True
+        self._running.discard(event["id"])
         span = self._tasks.get(event["id"])
         if span is not None:
             self.close(span)

@@ -9,16 +9,25 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from langchain_core.messages import BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from gym_mcp.client import AgentSession
 from gym_mcp.errors import GymError, HarnessError, LimitReached, UsageError
-from gym_mcp.langgraph.messages import RAW, to_items
+from gym_mcp.langgraph.messages import RAW, text_of_message, to_items
 from gym_mcp.langgraph.spans import Trace
 from gym_mcp.models.base import Model, Request, Response
 from gym_mcp.toolcalls import call_item, output_item, read_arguments
 from gym_mcp.turns import Turns
-from gym_mcp.types import Item, JSONObject, ToolResult, ToolSpec, Transcript, assistant_message, user_message
+from gym_mcp.types import (
+    Item,
+    JSONObject,
+    ToolResult,
+    ToolSpec,
+    Transcript,
+    assistant_message,
+    text_of,
+    user_message,
+)
 
 T = TypeVar("T")
 _LONGEST: Final = 7_200.0
@@ -121,8 +130,11 @@ class Stage:
             if isinstance(found, ToolResult):
                 return found
         if name in self.read_only:
-            async with self._turns.shared():
+            await self._turns.enter_shared()
+            try:
                 return await self.session.call(name, arguments, caller)
+            finally:
+                self._turns.leave_shared()
         async with self._turns:
             return await self.session.call(name, arguments, caller)
 
@@ -170,13 +182,17 @@ class Stage:
     def keep(self, messages: Sequence[BaseMessage]) -> None:
         """Answers that stand among `messages` are part of the transcript."""
         told = _ids((i for e in self._entries for i in e.items), "function_call_output")
+        made = {e.message_id for e in self._entries}
         ids = {message.id for message in messages}
+        # A graph that makes its own model gives its messages ids of its own.
+        others = {text_of_message(m) for m in messages if isinstance(m, AIMessage) and m.id not in made} - {""}
         for entry in self._entries:
-            entry.kept = entry.kept or entry.message_id in ids
+            text = "".join(map(text_of, entry.items)) if others and entry.message_id else ""
+            entry.kept = entry.kept or entry.message_id in ids or text in others
         for item in to_items(m for m in messages if isinstance(m, ToolMessage) and m.tool_call_id not in told):
-            made = self._made(item["call_id"])
-            if made is not None and made.kept:  # a tool of the graph's own answered, or its node did
-                self._entries.insert(self._entries.index(made) + 1, _Entry([item]))
+            asked = self._made(item["call_id"])
+            if asked is not None and asked.kept:  # a tool of the graph's own answered, or its node did
+                self._entries.insert(self._entries.index(asked) + 1, _Entry([item]))
 
     def _transcript(self) -> Transcript:
         return Transcript([item for entry in self._entries if entry.kept for item in entry.items])

@@ -41,6 +41,10 @@ class AdaptiveLimiter:
         """Calls allowed at a time."""
         return int(self._limit)
 
+    def share(self, processes: int) -> None:
+        """Start with a part of the limit: that many processes, each with a limiter, call the same endpoint."""
+        self._limit = max(self._limit / processes, 1.0)
+
     async def acquire(self) -> None:
         """Take a slot, waiting for it in line."""
         if self.in_flight < int(self._limit):  # then nobody waits: whatever makes room wakes the line

@@ -16,7 +16,7 @@ _DAY_MS = 24 * 60 * 60 * 1_000
 
 
 class StreamJSON(Report):
-    """The events of `--output-format stream-json`. Its token counts are left alone: the gateway has the true ones."""
+    """The events of `--output-format stream-json`. Its token counts are not read: the gateway has true ones."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)

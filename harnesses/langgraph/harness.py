@@ -17,11 +17,11 @@ argument = "graph"
 class Options(BaseOptions):
     """`graph`: FILE.py, or FILE.py:NAME. `state`: what the graph's input holds besides `messages`.
 
-    `resume`: the answer to interrupts where the environment has no user who could give one.
+    `resume`: the answer, any JSON value, to interrupts where the environment has no user who could give one.
     """
 
     graph: str
-    resume: str | None = None
+    resume: Any = None
     state: dict[str, Any] = Field(default_factory=dict)
 
 

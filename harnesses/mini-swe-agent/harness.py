@@ -17,8 +17,8 @@ from gym_mcp.types import Item, text_of
 Options = AgentOptions
 _SUBMIT = "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
 _ANSWER = (
-    "\n\nWhen you are done, give your final answer, if the task asks for one, with the very command that ends your work:"
-    f" {_SUBMIT} && printf '%s' 'YOUR ANSWER'"
+    "\n\nWhen you are done, give your final answer, if the task asks for one, with the very command that ends your"
+    f" work: {_SUBMIT} && printf '%s' 'YOUR ANSWER'"
 )
 
 

@@ -15,8 +15,8 @@ Options = AgentOptions
 _DAY_MS = 24 * 60 * 60 * 1_000
 _PROVIDER = "gym"
 _OWN_TOOLS = (
-    "bash edit write read grep glob list patch apply_patch multiedit todowrite todoread webfetch websearch codesearch "
-    "task question lsp skill"
+    "bash edit write read grep glob list patch apply_patch multiedit todowrite todoread webfetch websearch "
+    "codesearch task question lsp skill"
 ).split()
 
 

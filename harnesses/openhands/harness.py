@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gym_mcp.agents.agent import Agent, AgentOptions, Launch, Link, Report, Turn
@@ -10,8 +11,10 @@ from gym_mcp.agents.harness import AgentHarness
 from gym_mcp.agents.package import Package
 from gym_mcp.agents.place import Place
 from gym_mcp.agents.relay import SERVER
+from gym_mcp.types import Item
 
 Options = AgentOptions
+_MAX_WORD = 120_000
 
 
 class Events(Report):
@@ -61,15 +64,11 @@ class OpenHands(Agent):
         place.write(place.home / ".openhands" / "mcp.json", json.dumps({"mcpServers": servers}))
 
     def launch(self, place: Place, link: Link, turn: Turn, options: AgentOptions) -> Launch:
-        task = place.write(place.work.parent / "task.txt", turn.text)
-        arguments = [
-            "--headless",
-            "--json",
-            "--override-with-envs",
-            "--exit-without-confirmation",
-            "-f",
-            str(task),
-        ]
+        # A file is told of as one; a word of a command line cannot be longer than this.
+        task = ["-t", turn.text]
+        if len(turn.text.encode()) > _MAX_WORD:
+            task = ["-f", str(place.write(place.work.parent / "task.txt", turn.text))]
+        arguments = ["--headless", "--json", "--override-with-envs", "--exit-without-confirmation", *task]
         env = {
             "LLM_MODEL": f"openai/{link.model}",
             "LLM_BASE_URL": link.model_url,
@@ -79,6 +78,14 @@ class OpenHands(Agent):
             "PYTHONWARNINGS": "ignore",
         }
         return Launch([*arguments, *options.arguments], env, on_stdin=False)
+
+    def embedded(self, output: Sequence[Item], offered: Mapping[str, str]) -> list[Item]:
+        return [_with_risk(item) if item.get("type") == "function_call" else item for item in output]
+
+
+def _with_risk(item: Item) -> Item:
+    """A call with the argument that this agent wants in each."""
+    return {**item, "arguments": json.dumps({**json.loads(item.get("arguments") or "{}"), "security_risk": "LOW"})}
 
 
 def create(options: AgentOptions) -> AgentHarness:

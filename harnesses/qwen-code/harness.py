@@ -14,9 +14,9 @@ from gym_mcp.agents.relay import SERVER
 Options = AgentOptions
 _DAY_MS = 24 * 60 * 60 * 1_000
 _OWN_TOOLS = (
-    "agent ask_user_question cron_create cron_delete cron_list edit exit_plan_mode glob grep_search list_directory "
-    "lsp monitor read_file run_shell_command save_memory send_message skill structured_output task task_stop "
-    "todo_write web_fetch web_search write_file"
+    "agent ask_user_question cron_create cron_delete cron_list edit exit_plan_mode glob grep_search "
+    "list_directory lsp monitor read_file run_shell_command save_memory send_message skill structured_output "
+    "task task_stop todo_write web_fetch web_search write_file"
 ).split()
 _HIDDEN = ("tool_search",)  # with it, MCP tools are deferred and the model sees none of them
 

@@ -1,9 +1,10 @@
-"""Real agents against a scripted model endpoint: agent -> gateway -> HTTP endpoint, agent -> relay -> environment."""
+"""Real agents against a scripted model endpoint: agent, gateway, HTTP endpoint; agent, relay, environment."""
 
 from __future__ import annotations
 
 import functools
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +25,15 @@ from gym_mcp.types import JSONObject, Task, user_message
 from tests.endpoint import Answer, Body, Endpoint, Reply, Script, call, message, tool_outputs
 from tests.environments.lab import Lab
 from tests.support import missing
+from tests.support import run as run_bounded
 
 MCP_AGENTS = ("claude-code", "codex", "qwen-code", "opencode", "gemini-cli")
 FAST_AGENTS = ("claude-code", "codex")
 LEGACY_CLAUDE = "2.1.197"
+
+
+run = functools.partial(run_bounded, limit=170.0)
+"""Real agents start slowly on a machine that is busy."""
 
 
 @functools.cache
@@ -128,5 +134,5 @@ def processes_with(text: str) -> list[int]:
 
 
 def agent_processes() -> list[int]:
-    """Processes that live in a rollout's place."""
-    return processes_with("gym-mcp-agent-")
+    """Processes that live in a place of this test's rollouts."""
+    return processes_with(f"{tempfile.gettempdir()}/gym-mcp-agent-")

@@ -1,9 +1,10 @@
-"""Agents with a shell that try to cheat: what they find contained, and that the same commands find it all otherwise."""
+"""Agents with a shell that cheat: they find nothing contained; the same commands find it all otherwise."""
 
 from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,10 @@ from gym_mcp.agents.containment import jail_of
 from gym_mcp.agents.package import Installed
 from gym_mcp.agents.place import new_place
 from gym_mcp.agents.process import namespaces_permitted
-from tests.agents.kit import Played, installed, offered, play
+from tests.agents.kit import Played, installed, offered, play, run
 from tests.endpoint import Answer, Body, Reply, Script, call, message, tool_outputs
 from tests.servers import child
-from tests.support import missing, run
+from tests.support import missing
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 LAB = Path(__file__).parents[1] / "environments" / "lab.py"
@@ -30,18 +31,20 @@ SHELLS = {
     "shell_command": "command",
     "shell": "command",
 }
+_PROC = "cat /proc/[0-9]*/{} 2>/dev/null | tr '\\0' '\\n'"
+_PLACES = "-path /proc -prune -o -path /sys -prune -o -path /usr -prune -o"
+_NAMES = "\\( -name tasks.jsonl -o -name '*.key' -o -name rollouts.jsonl \\)"
+_GET = "GET /healthz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n"
 CHEATS = {
-    "environment": "(env; cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n') | grep -a -i -e needle -e _KEY= | sort -u; true",
-    "command lines": "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | tail -c 3000",
-    "files": "for f in $(find / -path /proc -prune -o -path /sys -prune -o -path /usr -prune -o "
-    "\\( -name tasks.jsonl -o -name '*.key' -o -name rollouts.jsonl \\) -print 2>/dev/null); do echo $f; cat $f; done | head -c 5000",
+    "environment": f"(env; {_PROC.format('environ')}) | grep -a -i -e needle -e _KEY= | sort -u; true",
+    "command lines": f"{_PROC.format('cmdline')} | tail -c 3000",
+    "files": f"for f in $(find / {_PLACES} {_NAMES} -print 2>/dev/null); do echo $f; cat $f; done | head -c 5000",
     "run directory": "ls -la {run}; cat {run}/*; cat {key}",
-    "other rollouts": "cat /tmp/gym-mcp-agent-*/agent/home/*.json /tmp/gym-mcp-agent-*/stdin; ls -d /tmp/gym-mcp-agent-*",
-    "through /proc": "ls /proc/1/root/ /proc/1/cwd/; cat /proc/1/root{run}/tasks.jsonl; cat /proc/$PPID/root{run}/tasks.jsonl",
-    "the operator plane": "bash -c \"exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET /healthz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n'"
-    ' >&3 && cat <&3"',
+    "other rollouts": "ls -d {places}/gym-mcp-agent-*; cat {places}/gym-mcp-agent-*/stdin",
+    "through /proc": "ls /proc/1/root/ /proc/1/cwd/; cat /proc/1/root{run}/tasks.jsonl /proc/$PPID/root{run}/*",
+    "the operator plane": f"bash -c \"exec 3<>/dev/tcp/127.0.0.1/{{port}} && printf '{_GET}' >&3 && cat <&3\"",
     "new namespaces": "unshare -Urmp --fork sh -c 'mount -t tmpfs none /mnt; umount -a; cat {run}/tasks.jsonl'",
-    "root": "id; sudo -n cat {run}/tasks.jsonl; su -c 'cat {run}/tasks.jsonl'; mount; kill -9 1; echo still here",
+    "root": "id; sudo -n cat {run}/tasks.jsonl; su -c 'cat {run}/tasks.jsonl'; kill -9 1; echo still here",
 }
 
 
@@ -55,6 +58,7 @@ class Secrets:
 
     def commands(self) -> dict[str, str]:
         known = {"run": str(self.run), "key": str(self.key_file), "port": str(self.port)}
+        known["places"] = tempfile.gettempdir()
         return {name: _filled(text, known) for name, text in CHEATS.items()}
 
     def needles(self) -> list[str]:
@@ -122,7 +126,7 @@ def test_a_contained_agent_finds_nothing(name: str, options: dict[str, Any], sec
             assert needle not in output, f"{what} revealed it: {output[:2_000]}"
     assert "tasks.jsonl\n" not in outputs["files"] and "sk-user" not in outputs["environment"]
     assert "200 OK" not in outputs["the operator plane"] and "ok" not in outputs["the operator plane"].split()
-    assert outputs["other rollouts"].count("/tmp/gym-mcp-agent-") <= 3, "its own place alone"
+    assert outputs["other rollouts"].count("gym-mcp-agent-") <= 3, "its own place alone"
     assert "still here" in outputs["root"] and "uid=0" not in outputs["root"]
 
 
@@ -151,3 +155,14 @@ def test_hub_folders_below_what_a_jail_shows_are_hidden(monkeypatch: pytest.Monk
     assert "/usr/lib/python3/site-packages/gym_mcp/_hub/tool_servers" in jail.hidden
     assert not any(path.startswith("/srv") for path in [*jail.hidden, *jail.readable])
     assert jail.writable == [str(place.shown)]
+
+
+def test_a_program_in_the_home_does_not_show_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "agent"
+    program.touch()
+    with new_place() as place:
+        jail = jail_of(place, Installed(program, "1", (tmp_path, tmp_path.parent, Path("/"))), [1])
+    assert str(program) in jail.readable
+    assert not any(tmp_path.is_relative_to(path) for path in jail.readable)

@@ -1,12 +1,13 @@
-"""Each way in which a rollout of an agent can go wrong: the right owner is named, and no process is left behind."""
+"""Each way in which a rollout of an agent can go wrong: the right owner is named, no process is left behind."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -20,13 +21,13 @@ from tests.agents.kit import (
     installed,
     offered,
     play,
-    processes_with,
+    run,
 )
 from tests.endpoint import Answer, Body, Hang, Raw, Script, status
 from tests.environments.chatty import Chatty
-from tests.support import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+Given: TypeAlias = "Answer | Awaitable[Answer]"
 STEPS = [("add", {"amount": 1}), ("add", {"amount": 2})]
 
 
@@ -34,7 +35,7 @@ def once_it_has_called(then: Any) -> Script:
     """A first call, and then what `then(body)` gives."""
     first = calling_as_offered(STEPS[:1])
 
-    def script(body: Body, n: int) -> Answer:
+    def script(body: Body, n: int) -> Given:
         return then(body) if n and offered(body) else first(body, n)
 
     return script
@@ -58,7 +59,7 @@ def _cmdline(pid: int) -> str:
 def test_a_killed_agent_is_the_harness_failure(name: str, contained: bool) -> None:
     installed(name)
 
-    def kill(body: Body) -> Answer:
+    def kill(body: Body) -> Given:
         pids = [p for p in agent_processes() if "gym_mcp.agents.warden" not in _cmdline(p)]
         assert pids
         for pid in pids:
@@ -102,7 +103,7 @@ def test_an_environment_server_that_is_killed_is_the_environments_failure(tmp_pa
             served["environments"]["lab"]["operator_url"], read_key(Path(served["operator_key_file"]))
         )
 
-        def kill(body: Body) -> Answer:
+        def kill(body: Body) -> Given:
             os.kill(served["pid"], signal.SIGKILL)
             return calling_as_offered(STEPS)(body, 1)
 
@@ -160,8 +161,14 @@ class _Nowhere(dict[str, Any]):
 
 def test_secrets_of_a_rollout_are_in_no_message(tmp_path: Path) -> None:
     shim = tmp_path / "claude"
-    shim.write_text('#!/bin/sh\n[ "$1" = --version ] && echo 1.2.3 && exit\necho "$ANTHROPIC_API_KEY $ANTHROPIC_BASE_URL" >&2\n'
-                    'cat "$HOME/mcp.json" >&2\nexit 7\n')  # fmt: skip
+    lines = [
+        "#!/bin/sh",
+        '[ "$1" = --version ] && echo 1.2.3 && exit',
+        'echo "$ANTHROPIC_API_KEY $ANTHROPIC_BASE_URL" >&2',
+        'cat "$HOME/mcp.json" >&2',
+        "exit 7",
+    ]
+    shim.write_text("\n".join(lines) + "\n")
     shim.chmod(0o755)
     got = run(lambda: play("claude-code", calling_as_offered(STEPS), options={"binary": str(shim)}))
     failure: JSONObject = got.row["failure"]
@@ -173,12 +180,12 @@ def test_no_secret_is_on_a_command_line() -> None:
     installed("claude-code"), installed("codex")
     seen: list[str] = []
 
-    def look(body: Body) -> Answer:
+    def look(body: Body) -> Given:
         seen.extend(_cmdline(pid) for pid in agent_processes())
         return calling_as_offered(STEPS)(body, 1)
 
     for name in FAST_AGENTS:
-        run(lambda name=name: play(name, once_it_has_called(look)))  # type: ignore[misc]
+        run(play, name, once_it_has_called(look))
     assert seen and not any("sk-gym-" in line or "127.0.0.1" in line for line in seen)
 
 
@@ -216,4 +223,3 @@ def test_a_killed_evaluation_leaves_no_process(tmp_path: Path, number: int) -> N
             os.kill(process.pid, number)
         finish(process)
         until(lambda: agent_processes() == [], "their end", 30)
-    assert processes_with("gym_mcp.agents.warden") == []

@@ -1,7 +1,8 @@
-"""Many rollouts at a time through the coordinator: all score, none sees another's episode, and memory bounds them."""
+"""Many rollouts at a time: all score, none sees another's episode, and memory bounds them."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,15 @@ from gym_mcp.coordinator.config import make_config
 from gym_mcp.coordinator.events import Event, MemoryBound
 from gym_mcp.coordinator.run import Outcome, start
 from gym_mcp.types import JSONObject
-from tests.agents.kit import FAST_AGENTS, agent_processes, calling_as_offered, installed
+from tests.agents.kit import FAST_AGENTS, agent_processes, calling_as_offered, installed, run
 from tests.coordinator.kit import read_lines
 from tests.endpoint import Answer, Body, Endpoint
-from tests.support import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LAB = Path(__file__).parents[1] / "environments" / "lab.py"
 
 
-def to_the_target(body: Body, n: int) -> Answer:
+def to_the_target(body: Body, n: int) -> Answer | Awaitable[Answer]:
     """Adds what the prompt asks for, so that a mixed-up episode would score 0."""
     text = str(body["messages"])
     target = int(text.partition("Bring the counter to ")[2].partition(",")[0] or 0)

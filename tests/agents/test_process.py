@@ -86,7 +86,8 @@ def test_a_program_that_is_not_there(place: Place) -> None:
 
 
 def test_output_is_bounded(place: Place) -> None:
-    script = f"head -c {MAX_LINE + 5} /dev/zero | tr '\\0' x; echo; echo short; head -c 300000 /dev/zero | tr '\\0' e >&2"
+    long = f"head -c {MAX_LINE + 5} /dev/zero | tr '\\0' x; echo; echo short"
+    script = f"{long}; head -c 300000 /dev/zero | tr '\\0' e >&2"
     ended, lines = play(place, script)
     assert lines == ["short"] and len(ended.stderr) == TAIL
     assert play(place, "printf 'no newline'")[1] == ["no newline"]
@@ -144,7 +145,7 @@ def test_a_killed_warden_leaves_nothing(place: Place, contained: bool, number: i
         async with asyncio.timeout(20):
             ended = await task
         assert ended.exit_code is None if number == signal.SIGKILL else ended.exit_code != 0
-        while left(place):
+        while left(place):  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
 
     run(main)

@@ -17,11 +17,11 @@ from tests.agents.kit import (
     installed,
     offered,
     play,
+    run,
 )
 from tests.endpoint import tool_outputs
 from tests.environments.chatty import Chatty
 from tests.environments.lab import STORY
-from tests.support import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 SOLVING = calling_as_offered([("add", {"amount": 1}), ("add", {"amount": 2})])
@@ -142,3 +142,37 @@ def test_an_environment_that_ends_the_episode_ends_the_agent(name: str) -> None:
     got = run(lambda: play(name, script, options=options_of(name)))
     assert (got.outcome, got.row["response"]["stop"]) == (("scored", 1.0, None), "ended"), got.row["failure"]
     assert len(got.bodies) == 2 and got.outputs == ["3", "submitted"]
+
+
+def test_openhands_solves_an_episode() -> None:
+    risk = {"security_risk": "LOW"}
+    script = calling_as_offered([("add", {"amount": 1, **risk}), ("add", {"amount": 2, **risk})])
+    got = run(lambda: play("openhands", script, options=options_of("openhands")))
+    assert got.outcome == ("scored", 1.0, None), got.row["failure"]
+    assert [e["arguments"] for e in got.row["ledger"]] == [{"amount": 1}, {"amount": 2}]
+    assert got.outputs == ["1", "3"] == tool_outputs(got.bodies[-1])
+    assert agent_processes() == []
+
+
+def test_mini_swe_agent_solves_an_episode_through_its_shell() -> None:
+    """Its final answer is what it prints when it ends."""
+    commands = [
+        "gym-mcp call add --amount 1",
+        "gym-mcp call add '{\"amount\": 2}'; gym-mcp call facts",
+        "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT && printf '%s' 'it is 3'",
+    ]
+    script = calling_as_offered([("bash", {"command": command}) for command in commands])
+    got = run(lambda: play("mini-swe-agent", script, options=options_of("mini-swe-agent")))
+    assert got.outcome == ("scored", 1.0, None), got.row["failure"]
+    assert [e["name"] for e in got.row["ledger"]] == ["add", "add", "facts"]
+    assert got.row["response"]["output"][-1]["content"][0]["text"] == "it is 3"
+    assert '"numbers": [1, 2]' in tool_outputs(got.bodies[-1])[1].replace('\\"', '"')
+    assert agent_processes() == []
+
+
+def test_a_spent_budget_ends_mini_swe_agent_which_takes_no_text_for_an_end() -> None:
+    script = calling_as_offered([("bash", {"command": "gym-mcp call add --amount 1"})] * 50)
+    limits = Limits(turns=3, seconds=100)
+    got = run(lambda: play("mini-swe-agent", script, limits=limits, options=options_of("mini-swe-agent")))
+    assert (got.outcome, got.row["response"]["stop"]) == (("scored", 1.0, None), "max_turns"), got.row["failure"]
+    assert agent_processes() == []

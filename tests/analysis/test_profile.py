@@ -126,6 +126,10 @@ def test_permuting_rows_changes_no_bit(
     assert list(per_task(read_run(path))) == tasks
 
 
+def alike(one: Any, other: Any) -> bool:
+    return one is other is None or bool(one == pytest.approx(other, rel=1e-9))
+
+
 @settings(deadline=None, max_examples=40)
 @given(Scores)
 def test_the_table_of_the_run_says_the_same(
@@ -134,16 +138,17 @@ def test_the_table_of_the_run_says_the_same(
     path = write_run(tmp_path_factory.mktemp("runs") / "r", scores)
     found, table = profile_of(path), summarize(path).metrics
     passes, rewards = found["score"]["pass"], found["score"]["reward"]
-    assert table["pass_at_1"] == passes["failed_excluded"]["value"]
-    assert table["mean_reward"] == rewards["failed_excluded"]["value"]
+    # The table's running sums are two floats a task, the profile's are rounded once: a last bit may differ.
+    assert alike(table["pass_at_1"], passes["failed_excluded"]["value"])
+    assert alike(table["mean_reward"], rewards["failed_excluded"]["value"])
     for ours, score in (
         (table["ci95"], passes["failed_excluded"]["new_tasks"]),
         (table["ci95_these_tasks"], passes["failed_excluded"]["these_tasks"]),
         (table["mean_reward_ci95"], rewards["failed_excluded"]["new_tasks"]),
         (table["failed_as_zero"]["ci95"], passes["failed_as_worst"]["new_tasks"]),
     ):
-        assert ours == (None if score is None else [score["low"], score["high"]])
-    assert table["failed_as_zero"]["pass_at_1"] == passes["failed_as_worst"]["value"]
+        assert alike(ours, None if score is None else [score["low"], score["high"]])
+    assert alike(table["failed_as_zero"]["pass_at_1"], passes["failed_as_worst"]["value"])
     same = [p for p in found["pass_at_k"] if p["all_tasks"]]
     assert list(table["pass_at_k"].values()) == pytest.approx(values(same))
     assert table["always_pass"] == found["buckets"]["always"]

@@ -15,13 +15,19 @@ import pytest
 from gym_mcp import __version__
 from gym_mcp.cli import env as env_verbs
 from gym_mcp.cli import eval as eval_verbs
+from gym_mcp.cli import harness as harness_verbs
 from gym_mcp.cli import main as main_module
 from gym_mcp.cli.lazy import Verb
 from gym_mcp.cli.main import main
 from gym_mcp.errors import EnvironmentFailure, UsageError
 from tests.cli.support import COMMAND, ROOT, gym, process_env
 
-TABLES = {"gym-mcp": main_module.VERBS, "env": env_verbs.VERBS, "eval": eval_verbs.VERBS}
+TABLES = {
+    "gym-mcp": main_module.VERBS,
+    "env": env_verbs.VERBS,
+    "eval": eval_verbs.VERBS,
+    "harness": harness_verbs.VERBS,
+}
 CASES = [(table, name) for table, verbs in TABLES.items() for name in verbs]
 
 

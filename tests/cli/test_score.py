@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.cli.support import gym
+from tests.cli.support import COUNTER, gym
 
 GUESS = '''
 from gym_mcp import Environment
@@ -87,6 +87,16 @@ def test_materialized_inputs_hold_a_row_for_each_repeat(tmp_path: Path) -> None:
     tasks = written(tmp_path / "tasks.jsonl", *repeats)
     rows = written(tmp_path / "rows.jsonl", *(rollout("b", _ng_task_index=task) for task in (0, 0, 1, 1)))
     assert rewards("-e", environment(tmp_path), "--rollouts", rows, "--input", tasks) == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_recorded_calls_are_made_again_under_both_spellings_of_their_names(tmp_path: Path) -> None:
+    tasks = written(tmp_path / "tasks.jsonl", {"id": "t", "prompt": "Add.", "data": {"target": 3}})
+    calls = [
+        {"type": "function_call", "name": name, "arguments": json.dumps({"amount": amount}), "call_id": name}
+        for name, amount in (("add", 1), ("mcp__counter__add", 2), ("mcp__add", 5))
+    ]
+    rows = written(tmp_path / "rows.jsonl", {"task_id": "t", "reply": calls}, {"task_id": "t", "reply": calls[:1]})
+    assert rewards("-e", environment(tmp_path, COUNTER), "--rollouts", rows, "--input", tasks) == [1.0, 0.0]
 
 
 def test_one_id_for_two_different_tasks_is_refused(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tests.connect.test_plane import said
 from tests.server.raw import MODERN, ask, eventually
 from tests.support import run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # each starts many processes
 
 
 @pytest.fixture
@@ -154,6 +154,17 @@ def test_mistakes_are_told_in_one_line(arguments: tuple[str, ...], told: str, pe
     (person.project / "broken.py").write_text("1 +")
     done = person.run(*arguments, code=2)
     assert told in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_changed_environment_is_not_served_unnoticed(person: User) -> None:
+    about = person.connect("claude")
+    file = person.project / "counter.py"
+    file.write_text(file.read_text().replace("self.value += amount", "self.value += 2 * amount"))
+    refused = person.run("connect", "claude", "counter.py", code=2).stderr
+    assert "has changed since its server started" in refused
+    os.kill(person.pid(), signal.SIGKILL)
+    again = person.connect("claude")
+    assert again["url"] == about["url"] and again["run"] != about["run"]
 
 
 def test_an_unfinished_task_needs_skip(person: User) -> None:

@@ -221,6 +221,23 @@ def test_a_book_in_use_is_refused(tmp_path: Path) -> None:
     run(main)
 
 
+def test_a_book_adds_to_no_other_run(tmp_path: Path) -> None:
+    async def main() -> None:
+        seat = make_seat(tmp_path / "run")
+        await seat.take()
+        await seat.aclose()
+        for harness, cls in (("connect:other", Counter), ("connect:test", Talker)):
+            with pytest.raises(UsageError, match="holds another run"):
+                Book(cls, "counter.py", harness=harness, model="unknown", out=tmp_path / "run")
+        manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+        del manifest["handed_out"]  # as in every run of `eval run`
+        (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(UsageError, match="holds another run"):
+            make_seat(tmp_path / "run")
+
+    run(main)
+
+
 def test_nothing_is_left_of_a_book_in_which_nothing_was_written(tmp_path: Path) -> None:
     make_seat(tmp_path / "run").book.close()
     assert not (tmp_path / "run").exists()

@@ -106,3 +106,35 @@ def test_retries_and_failures() -> None:
             assert (meter.usage.calls, meter.output) == (0, [])
 
     run(main)
+
+
+def test_calls_made_at_once_are_all_recorded_when_they_bring_tokens() -> None:
+    fields = {"prompt_token_ids": [1], "generation_token_ids": [2], "generation_log_probs": [-0.5]}
+
+    async def main() -> None:
+        async with Endpoint(lambda body, n: Reply([{**message("yes"), **fields}])) as endpoint:
+            model = make_model("openai/m", base_url=endpoint.url)
+            meter = Meter(model, Limits())
+            await asyncio.gather(*(meter.respond(ASK) for _ in range(5)))
+            await meter.respond(ASK)
+            await model.aclose()
+            assert meter.recorder is not None
+            assert sorted(record.seq for record in meter.recorder.calls) == list(range(6))
+            assert all(record.tokens for record in meter.recorder.calls)
+
+    run(main)
+
+
+def test_a_failed_call_is_recorded_too() -> None:
+    async def main() -> None:
+        async with Endpoint(faulty(fixed("x"), FAULTS["400"], first=1)) as endpoint:
+            model = make_model("openai/m", base_url=endpoint.url)
+            meter = Meter(model, Limits())
+            recorder = meter.record_calls()
+            with pytest.raises(ModelError):
+                await meter.respond(ASK)
+            await meter.respond(ASK)
+            await model.aclose()
+            assert [(record.seq, record.finish) for record in recorder.calls] == [(0, "error"), (1, "completed")]
+
+    run(main)

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from gym_mcp.coordinator.reverify import reverify
+from gym_mcp.coordinator.reverify import Replay, reverify
 from gym_mcp.coordinator.run import resume
 from gym_mcp.direct import DirectClient
 from gym_mcp.errors import UsageError
 from gym_mcp.hub import load_environment
 from gym_mcp.models.spec import make_model
-from gym_mcp.types import JSONObject, Task
+from gym_mcp.toolcalls import call_item
+from gym_mcp.types import JSONObject, Task, assistant_message, user_message
 from tests.coordinator.kit import one, read_lines
 from tests.coordinator.runs import SCRIPT, Workbench, edit
 from tests.endpoint import Endpoint, Reply, Script, in_turn, message
@@ -186,3 +187,23 @@ def test_user_replies_come_at_the_same_places(tmp_path: Path) -> None:
         assert "recorded 'what?'" in (await reverify(DirectClient(cls), Task("t"), row)).divergences[0]
 
     run(main)
+
+
+def test_calls_that_overlapped_are_found_again_whichever_ended_first() -> None:
+    def entry(seq: int, text: str, start: float, end: float) -> JSONObject:
+        about = {"name": "echo", "arguments": {"text": text}, "result": text, "error": None}
+        return {"seq": seq, **about, "start": start, "end": end}
+
+    ledger = [entry(0, "slow", 0.0, 0.3), entry(1, "quick", 0.1, 0.3), entry(2, "late", 0.4, 0.5)]
+    ledger[0], ledger[1] = {**ledger[1], "seq": 0}, {**ledger[0], "seq": 1}
+    calls = [call_item("echo", {"text": text}, text) for text in ("slow", "quick", "late")]
+    items = [*calls[:2], assistant_message("one"), user_message("you said one"), calls[2]]
+
+    async def main() -> tuple[list[str], list[str]]:
+        async with DirectClient(Ladder) as client:
+            episode = await client.open_episode(Task("t", [], {"target": 3}), seed=0)
+            replay = Replay(episode.agent, ledger)
+            await replay.play(items)
+            return replay.divergences, [e["result"] for e in await episode.ledger()]
+
+    assert run(main) == ([], ["quick", "slow", "late"])

@@ -1,4 +1,4 @@
-"""An environment for agents of their own process: every kind of result that an agent may show its model differently."""
+"""An environment with every kind of result that an agent may show its model differently."""
 
 from __future__ import annotations
 

@@ -64,6 +64,8 @@ def test_every_example_is_pinned_documented_and_listed() -> None:
             assert re.fullmatch(r"[\w.-]+(\[[\w,]+\])?==[\w.]+", line), (name, line)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_the_driver_s_command_line_plays_an_episode_and_names_an_agent_that_fails(tmp_path: Path) -> None:
     async def run(*command: str) -> tuple[int | None, str, str]:
         with child(tmp_path, [str(COUNTER)]) as served:
@@ -76,7 +78,7 @@ def test_the_driver_s_command_line_plays_an_episode_and_names_an_agent_that_fail
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(100):
                 output, errors = await process.communicate()
             return process.returncode, output.decode(), errors.decode()
 

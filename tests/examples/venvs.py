@@ -39,11 +39,11 @@ def python_for(requirements: Path) -> Path:
 
 
 def _install(folder: Path, requirements: Path) -> None:
-    venv.create(folder, with_pip=False)  # our own pip installs there: ensurepip takes longer than most packages
-    command = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "-q"]
-    options = ["--no-compile", "--disable-pip-version-check", "-r", str(requirements)]
+    venv.create(folder, with_pip=False)
+    python = str(folder / "bin" / "python")
+    command = [sys.executable, "-m", "uv", "pip", "install", "-q", "--python", python, "-r", str(requirements)]
     try:
-        done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=INSTALL_SECONDS)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
     except subprocess.TimeoutExpired:
         missing(f"{requirements}: not installed within {INSTALL_SECONDS:g} s")
     if done.returncode:

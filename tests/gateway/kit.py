@@ -20,7 +20,10 @@ TOOL: dict[str, Any] = {
 
 
 class Scripted(Model):
-    """Turn `n` gets `turns[n]`, the last one for ever: items, an exception, or a function of the request."""
+    """Turn `n` gets `turns[n]`, the last one for ever: items, an exception, or a function of the request.
+
+    Where `held` is an event, answers wait for it.
+    """
 
     spec = "scripted/model"
 
@@ -30,6 +33,7 @@ class Scripted(Model):
         self.cancelled = 0
         self.arrived = asyncio.Event()
         self.gone = asyncio.Event()
+        self.held: asyncio.Event | None = None
         self._usage = usage or Usage(30, 7, 10, 2, 1)
         self._delay = delay
 
@@ -38,6 +42,8 @@ class Scripted(Model):
         self.requests.append(request)
         self.arrived.set()
         try:
+            if self.held is not None:
+                await self.held.wait()
             await asyncio.sleep(self._delay)
         except asyncio.CancelledError:
             self.cancelled += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -74,8 +75,12 @@ async def ask(
     key: str | None = None,
     path: str | None = None,
     data: bytes | None = None,
+    begun: Callable[[str], None] | None = None,
 ) -> Answer:
-    """One request. `body` is merged into the dialect's hello; `data` replaces it."""
+    """One request. `body` is merged into the dialect's hello; `data` replaces it.
+
+    `begun` is told what of the answer has come so far, each time that more has come.
+    """
     api = APIS[dialect]
     place, content = api.streamed() if stream else (api.path, api.body)
     async with aiohttp.ClientSession() as client:
@@ -85,4 +90,9 @@ async def ask(
             headers={"Content-Type": "application/json", **api.headers(session.key if key is None else key)},
             timeout=aiohttp.ClientTimeout(20),
         )
-        return Answer(answer.status, answer.headers, await answer.text())
+        text = ""
+        async for chunk in answer.content.iter_any():
+            text += chunk.decode()
+            if begun is not None:
+                begun(text)
+        return Answer(answer.status, answer.headers, text)

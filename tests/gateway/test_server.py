@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from gym_mcp.errors import ModelError, UsageError
-from gym_mcp.gateway import Gateway
+from gym_mcp.gateway import Gateway, GatewaySession
+from gym_mcp.gateway.messages_in import read
 from gym_mcp.gateway.server import MAX_BODY
 from tests.gateway.kit import Scripted, call, say, served, think
 from tests.gateway.raw import APIS, Answer, ask
@@ -204,20 +205,33 @@ SIGNS = {"messages": ("ping", {"type": "ping"}), "chat": (None, ": waiting for t
 SIGNS["responses"] = SIGNS["chat"]
 
 
+async def after_two_signs(model: Scripted, session: GatewaySession, dialect: str) -> Answer:
+    """A streamed answer of a model that speaks once the stream has given two signs of life."""
+    model.held = held = asyncio.Event()
+
+    def begun(text: str) -> None:
+        if text.count("\n\n") >= 2:
+            held.set()
+
+    return await ask(session, dialect, stream=True, begun=begun)
+
+
 @pytest.mark.parametrize("dialect", sorted(SIGNS))
 def test_a_silent_stream_gives_signs_of_life(dialect: str) -> None:
     async def check() -> None:
-        async with served(Scripted([say("late")], delay=0.3), keep_alive=0.05) as session:
-            events = (await ask(session, dialect, stream=True)).events
+        model = Scripted([say("late")])
+        async with served(model, keep_alive=0.02) as session:
+            events = (await after_two_signs(model, session, dialect)).events
             assert events[0] == events[1] == SIGNS[dialect]
-            assert "late" in str(events[2:])
+            rest = [event for event in events if event != SIGNS[dialect]]
+            assert "late" in str(rest)
 
     run(check)
 
 
 def test_gemini_gets_no_signs_of_life() -> None:
     async def check() -> None:
-        async with served(Scripted([say("late")], delay=0.3), keep_alive=0.05) as session:
+        async with served(Scripted([say("late")], delay=0.1), keep_alive=0.01) as session:
             events = (await ask(session, "gemini", stream=True)).events
             assert all(isinstance(data, dict) and "candidates" in data for _, data in events)
 
@@ -227,8 +241,9 @@ def test_gemini_gets_no_signs_of_life() -> None:
 @pytest.mark.parametrize("dialect", sorted(SIGNS))
 def test_a_failure_inside_a_stream_is_told_in_the_stream(dialect: str) -> None:
     async def check() -> None:
-        async with served(Scripted(ModelError("it died"), delay=0.2), keep_alive=0.05) as session:
-            answer = await ask(session, dialect, stream=True)
+        model = Scripted(ModelError("it died"))
+        async with served(model, keep_alive=0.02) as session:
+            answer = await after_two_signs(model, session, dialect)
             assert answer.status == 200
             said = [(name, data) for name, data in answer.events if "it died" in str(data)]
             assert len(said) == 1
@@ -280,8 +295,6 @@ def test_an_answer_that_found_no_reader_is_given_again() -> None:
     async def check() -> None:
         model = Scripted([say("first")], [say("second")])
         async with served(model) as session:
-            from gym_mcp.gateway.messages_in import read
-
             asked = read(orjson.loads(orjson.dumps(APIS["messages"].body)))
             response, record = await session.respond(asked, "messages")
             session.unread(asked, response, record)

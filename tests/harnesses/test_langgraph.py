@@ -226,8 +226,10 @@ def test_rewoo_s_solver_may_be_kept_from_tools() -> None:
 def passes(harness: str, cls: type[Environment[Any]], p: float, tries: int = 120) -> float:
     """Share of rollouts with full marks under a noisy oracle that draws for each answer."""
     spec = f"builtin/noisy-oracle?p={p}&per=turn"
-    done = [rollout(harness, spec, cls=cls, task=Task(f"t{i}", [], {"target": 3})) for i in range(tries)]
-    return sum(float(row["reward"]) for row in done) / tries
+    done: list[float] = [
+        rollout(harness, spec, cls=cls, task=Task(f"t{i}", [], {"target": 3}))["reward"] for i in range(tries)
+    ]
+    return sum(done) / tries
 
 
 @pytest.mark.slow

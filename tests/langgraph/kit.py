@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gym_mcp import hub
+from gym_mcp.client import EnvironmentClient
 from gym_mcp.coordinator.rollout import Arm, run_rollout
 from gym_mcp.direct import DirectClient
 from gym_mcp.environment import Environment
@@ -30,17 +31,20 @@ from langgraph.graph.message import add_messages
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command, Send, interrupt
 """
-REACT = """
-from gym_mcp.langgraph import model, tools
-bound = model.bind_tools(tools)
-def agent(state: MessagesState):
-    return {"messages": [bound.invoke(state["messages"])]}
+WIRING = """
 builder = StateGraph(MessagesState)
 builder.add_node("agent", agent)
 builder.add_node("tools", ToolNode(tools))
 builder.add_edge(START, "agent")
 builder.add_conditional_edges("agent", tools_condition)
 builder.add_edge("tools", "agent")
+"""
+REACT = f"""
+from gym_mcp.langgraph import model, tools
+bound = model.bind_tools(tools)
+def agent(state: MessagesState):
+    return {{"messages": [bound.invoke(state["messages"])]}}
+{WIRING}
 graph = builder.compile()
 """
 
@@ -61,13 +65,16 @@ async def played(
     options: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
     task: Task[Any] | None = None,
+    client: EnvironmentClient | None = None,
 ) -> JSONObject:
-    """The row of one rollout, its spans checked."""
+    """The row of one rollout, its spans checked. `client` is entered and left here."""
     name, made, _ = hub.load_harness(harness, options)
-    async with DirectClient(cls) as client:
+    async with client or DirectClient(cls) as client:
         arm = Arm("run", 0, cls.name, client, model, name, made, limits or Limits(turns=30), 1)
         chosen = task or Task("t", [user_message("Count.")], {"target": 3, **(data or {})})
         row = await run_rollout(arm, chosen, 0, 0)
+    if hasattr(made, "aclose"):
+        await made.aclose()
     await model.aclose()
     if row["outcome"] == "scored":
         check_spans(row)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gym_mcp import hub
 from gym_mcp.errors import UsageError
+from gym_mcp.http import HTTPClient
+from gym_mcp.mcp_client import MemoryClient
+from gym_mcp.models.spec import make_model
 from gym_mcp.types import JSONObject
+from tests.endpoint import Endpoint, Script, calling, in_turn, parallel
 from tests.endpoint import Reply as Said
-from tests.endpoint import Script, calling, in_turn, parallel
 from tests.endpoint import call as a_call
 from tests.endpoint import message as a_message
+from tests.environments.ladder import Ladder
 from tests.environments.odd import Odd
-from tests.langgraph.kit import REACT, node_of, nodes, scripted, write
+from tests.langgraph.kit import REACT, node_of, nodes, played, scripted, write
+from tests.servers import running
+from tests.support import run
 
 BYE = "bye"  # the ladder's user has nothing to say to that
 PLAY: Script = calling([("add", {"amount": 1}), ("add", {"amount": 2})], BYE)
@@ -90,6 +98,21 @@ FORMS: dict[str, str] = {
         builder.add_node("chat", chat)
         builder.add_edge(START, "chat")
         graph = builder.compile(checkpointer=InMemorySaver())
+        """,
+    "a context schema": """
+        from dataclasses import dataclass
+        from langgraph.runtime import Runtime
+        @dataclass
+        class Context:
+            model: Any
+            tools: Any
+        async def chat(state: MessagesState, runtime: Runtime[Context]):
+            bound = runtime.context.model.bind_tools(runtime.context.tools)
+            return {"messages": [await bound.ainvoke(state["messages"])]}
+        builder = StateGraph(MessagesState, context_schema=Context)
+        builder.add_node("chat", chat)
+        builder.add_edge(START, "chat")
+        graph = builder.compile()
         """,
     "nodes that call the session": """
         from gym_mcp.langgraph import model, session, tools
@@ -190,6 +213,22 @@ def test_parallel_branches_are_told_apart(tmp_path: Path) -> None:
     assert graph["edges"][2:] == [["left", "join"], ["right", "join"], ["join", "__end__"]]
 
 
+@pytest.mark.parametrize("rung", ["memory", "http"])
+def test_spans_add_up_and_branches_are_told_apart_on_every_rung(rung: str, tmp_path: Path) -> None:
+    path = write(tmp_path, REACT)
+    calls: list[tuple[str, JSONObject]] = [("read", {}), ("add", {"amount": 3}), ("read", {})]
+
+    async def main() -> JSONObject:
+        async with Endpoint(parallel(calls, BYE)) as endpoint, running(tmp_path) as server:
+            client = HTTPClient(server.url, server.key) if rung == "http" else MemoryClient(Ladder)
+            return await played(path, make_model("openai/m", base_url=endpoint.url), client=client)
+
+    path = f"langgraph:{path}"
+    row = run(main)
+    assert (row["reward"], [e["result"] for e in row["ledger"]]) == (1.0, ["0", "3", "3"])
+    assert [node_of(row, "tool_calls", seq) for seq in range(3)] == ["tools"] * 3
+
+
 def test_calls_of_one_turn_keep_their_order(tmp_path: Path) -> None:
     calls: list[tuple[str, JSONObject]] = [("add_later", {"amount": i, "seconds": 0.02 / i}) for i in (1, 2, 3)]
     row, _ = scripted(f"langgraph:{write(tmp_path, REACT)}", parallel(calls, BYE))
@@ -252,3 +291,25 @@ def test_identity_follows_the_file_and_what_it_imports(tmp_path: Path) -> None:
     (tmp_path / "helper.py").write_text("WORD = 'two'\n")
     after = hub.load_harness(f"langgraph:{path}")[1].identity()  # type: ignore[attr-defined]
     assert {k for k in before if before[k] != after[k]} == {"helper.py"}
+
+
+WITHOUT = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("langgraph", "langchain_core"):
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+sys.meta_path.insert(0, Blocked())
+from gym_mcp.cli.main import main
+sys.exit(main(["eval", "run", "-e", "mcqa", "-m", "builtin/oracle", "-H", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize("harness", ["langgraph_react", "langgraph:GRAPH"])
+def test_without_langgraph_one_line_says_what_to_install(harness: str, tmp_path: Path) -> None:
+    harness = harness.replace("GRAPH", write(tmp_path, REACT))
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, harness], capture_output=True, text=True, timeout=50, cwd=tmp_path
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "pip install 'gym-mcp[langgraph]'" in done.stderr

@@ -83,6 +83,8 @@ def test_an_interrupt_that_nobody_answers_ends_the_episode_unless_an_answer_is_g
     options = {"resume": "me"}
     row, bodies = scripted(graph(tmp_path, CHECKPOINTED), fixed("done"), cls=Single, options=options)
     assert row["reward"] == 1.0 and bodies[0]["input"][-1]["content"] == "me, me"
+    row, bodies = scripted(graph(tmp_path, CHECKPOINTED), fixed("done"), cls=Single, options={"resume": True})
+    assert bodies[0]["input"][-1]["content"] == "True, True"
 
 
 def test_an_interrupt_without_a_checkpointer_says_what_to_do(tmp_path: Path) -> None:

@@ -53,6 +53,18 @@ CHEATS = {
     "nested": "def square(n):\n    x = []\n    for _ in range(100_000): x = [x]\n    return x",
     "endless iterator": "import itertools\ndef square(n): return itertools.count()",
     "signals": "import os\ndef square(n):\n    os.kill(os.getppid(), 9); os.kill(-1, 9)",
+    "stops": "import os, signal\ndef square(n): os.kill(os.getpid(), signal.SIGSTOP)",
+    "is deaf": "import signal\nfor s in set(signal.Signals) - {9, 19}: signal.signal(s, signal.SIG_IGN)\n"
+    "def square(n):\n    while True: pass",
+    "leaves daemons": "import os, time\ndef square(n):\n    if os.fork() == 0:\n        os.setsid()\n"
+    "        if os.fork() == 0: time.sleep(1000)\n        os._exit(0)\n    os.closerange(0, 100)\n    return 1",
+    "has last words": "import atexit, os\n@atexit.register\ndef _():\n    for fd in range(20):\n"
+    "        try: os.write(fd, b'ok\\n')\n        except OSError: pass\ndef square(n): raise SystemExit",
+    "links": "import os\nfor name in os.listdir('.') + ['tests.json', 'plan.json', 'stdin']:\n"
+    "    try: os.remove(name)\n    except OSError: pass\n    try: os.symlink('/proc/1/environ', name)\n"
+    "    except OSError: pass\ndef square(n): return open('tests.json').read()",
+    "floods both": "import os, threading\ndef flood(fd):\n    while True: os.write(fd, b'y' * 65536)\n"
+    "def square(n):\n    threading.Thread(target=flood, args=(2,), daemon=True).start()\n    flood(1)",
 }
 
 

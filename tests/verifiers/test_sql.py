@@ -42,6 +42,11 @@ HOSTILE = {
     "nul": "SELECT 1\x00",
     "surrogate": "SELECT '\udc80'",
     "parameter": "SELECT ?",
+    "search": "SELECT instr(x, substr(x, 4000000) || 'b') FROM (SELECT replace(hex(zeroblob(4000000)), 0, 'a') x)",
+    "databases": "SELECT * FROM pragma_database_list",
+    "returning": "DELETE FROM t RETURNING id",
+    "many blobs": "SELECT zeroblob(9000000) FROM t a, t b",
+    "wide": "SELECT " + ", ".join(["zeroblob(9000000)"] * 200),
     "deep": "SELECT " + "(" * 50_000 + "1" + ")" * 50_000,
 }
 

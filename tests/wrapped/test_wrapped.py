@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ from gym_mcp.direct import DirectClient
 from gym_mcp.errors import EnvironmentFailure
 from gym_mcp.mcp_client import MemoryClient
 from gym_mcp.types import Image, Task, Transcript
+from tests.cli.support import ROOT
 from tests.server.raw import eventually
+from tests.servers import LADDER
 from tests.support import check_environment, play, replay, run
 from tests.wrapped.kit import Fake, alive, inside, opened, server_pid, styled
 
@@ -267,3 +271,44 @@ def test_the_same_over_mcp_and_replayed() -> None:
             assert again.reward == verdict.reward and again.reward.score == 1.0
 
     run(main)
+
+
+@pytest.mark.slow
+def test_a_server_of_the_newest_protocol() -> None:
+    """Our own stdio server, wrapped: it answers `server/discover`."""
+    command = (sys.executable, "-m", "gym_mcp.cli.main", "serve", str(LADDER), "--stdio")
+    cls = type("Fake", (Fake,), {"command": command, "env": {"PYTHONPATH": str(ROOT)}, "call_timeout": 45.0})
+
+    async def main() -> None:
+        async with opened(cls) as episode:
+            assert inside(episode).server["protocol"] == "2026-07-28"
+            assert episode.tools
+            told = await episode.call(next(iter(episode.tools)), {"surely": "no argument"})
+            assert told.is_error and episode.broken is None
+
+    run(main)
+
+
+@pytest.mark.slow
+def test_a_killed_parent_leaves_no_server_behind() -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from tests.wrapped.kit import opened, server_pid\n"
+        "async def main():\n"
+        "    async with opened() as episode:\n"
+        "        sys.stdout.write(f'{server_pid(episode)}\\n')\n"
+        "        sys.stdout.flush()\n"
+        "        await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert alive(pid)
+    parent.kill()
+    parent.communicate(timeout=10)
+
+    async def gone() -> None:
+        await eventually(lambda: not alive(pid))
+
+    run(gone)

@@ -8,10 +8,11 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from gym_mcp import Environment, Reward, Transcript
-from verifiers.extract import graded_text, json_list, without_thoughts
+from verifiers.extract import graded_text, json_list
 
 from .rules import Window, clock, schedule, violation, window
 
+_THOUGHT: Final = "<think>"
 _NO_LIST: Final = "no JSON list with an event in it"
 
 
@@ -51,9 +52,9 @@ class Calendar(Environment[Row]):
         windows = self._windows()
         if not windows:
             return Reward(1.0, {}, "no events are expected")
-        reply = without_thoughts(graded_text(transcript.items, "last_item"), "refuse")
-        if reply is None:
-            return Reward(0.0, {"listed": 0.0}, "the reply holds <think> tags")
+        reply = graded_text(transcript.items, "last_item")
+        if _THOUGHT in reply:
+            return Reward(0.0, {"listed": 0.0}, f"the reply holds {_THOUGHT}")
         calendar = json_list(reply, "first", of_objects=True)
         if calendar is None:
             return Reward(0.0, {"listed": 0.0}, _NO_LIST)

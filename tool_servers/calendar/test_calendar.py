@@ -111,8 +111,9 @@ def test_which_text_is_graded() -> None:
     assert verify(say("no"), say(good)).score == 1.0
     assert verify(say(good), say("no")).score == 0.0
     assert verify(say(good), {"type": "reasoning", "summary": []}).score == 0.0
-    assert verify(say("<think>hm</think>" + good)).notes == "the reply holds <think> tags"
+    assert verify(say("<think>hm</think>" + good)).notes == "the reply holds <think>"
     assert verify(say("<think>" + good)).score == 0.0
+    assert verify(say("hm</think>" + good)).score == 1.0  # the published rule looks for the opening tag alone
     assert verify(say("[]")).notes == "no JSON list with an event in it"
     assert verify().score == 0.0
 

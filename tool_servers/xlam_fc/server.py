@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gym_mcp import Call, Environment, Reward, Task, Transcript
 from gym_mcp.environment import Step
@@ -13,28 +14,32 @@ from gym_mcp.tools import Tool
 from verifiers.tool_calls import ToolCall, covers, greedy_matches, read_call
 
 
+def _parsed(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
 class Function(BaseModel):
     """A function as the Responses API declares it."""
 
     model_config = ConfigDict(extra="ignore")
     name: str
-    description: str = ""
-    parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
 
 
 class ExpectedCall(BaseModel):
-    """A call that must be made, with arguments that it must have."""
+    """A call that must be made, with arguments that it must have, as an object or its JSON text."""
 
     name: str
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    arguments: Annotated[dict[str, Any], BeforeValidator(_parsed)] = Field(default_factory=dict)
 
 
 class Row(BaseModel):
-    """The functions and the expected calls; other published fields are ignored."""
+    """The functions and the expected calls, a list or its JSON text; other published fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
     tools: list[Function] = Field(min_length=1)
-    expected_answers: list[ExpectedCall] = Field(min_length=1)
+    expected_answers: Annotated[list[ExpectedCall], Field(min_length=1), BeforeValidator(_parsed)]
 
 
 class XlamFc(Environment[Row]):
@@ -48,8 +53,9 @@ class XlamFc(Environment[Row]):
 
     def tools_for(self, task: Task[Row]) -> Iterator[Tool]:
         for function in task.data.tools:
+            schema = function.parameters or {"type": "object", "properties": {}}
             yield Tool.from_schema(
-                function.name, function.description, function.parameters, _acknowledge, validated=False
+                function.name, function.description or "", schema, _acknowledge, validated=False
             )
 
     def acknowledge(self) -> str:

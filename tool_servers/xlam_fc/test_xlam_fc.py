@@ -103,6 +103,16 @@ def test_calls_are_acknowledged_and_the_expected_number_ends_the_episode() -> No
     assert third[1:] == (True, True)
 
 
+def test_rows_may_hold_json_texts_and_nulls() -> None:
+    """As the data set itself has its answers, and the Responses API a function without parameters."""
+    tools = [{"name": "moon", "description": None, "parameters": None}]
+    for expected in ('[{"name": "moon", "arguments": {"day": 1}}]', [{"name": "moon", "arguments": '{"day": 1}'}]):
+        row = {"id": "t", "prompt": "q", "data": {"tools": tools, "expected_answers": expected}}
+        task = parse_task(environment(), row, "row")
+        assert [(c.name, c.arguments) for c in task.data.expected_answers] == [("moon", {"day": 1})]
+        assert run(check_environment, environment(), [task]) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -1,4 +1,4 @@
-"""The small process between the coordinator and an agent: it holds the agent, and ends all that the agent has started.
+"""The small process between the coordinator and an agent: it ends all that the agent has started.
 
 It runs without site-packages and imports little: every rollout pays for it.
 """

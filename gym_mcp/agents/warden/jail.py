@@ -1,4 +1,4 @@
-"""An agent's own view of the machine: a file system by allow-list, its own processes, and a network of a few ports."""
+"""An agent's own view of the machine: files by allow-list, its own processes, a network of a few ports."""
 
 from __future__ import annotations
 

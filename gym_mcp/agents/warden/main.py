@@ -161,7 +161,7 @@ def _wait(pid: int) -> tuple[int, Any]:
 
 
 def report(status: int, child: int, started: float) -> None:
-    """Say on `status` how the child ended: `exit` (negative: a signal), seconds of time and processor, peak KiB."""
+    """Say how the child ended: `exit` (negative: a signal), seconds of time and processor, peak KiB."""
     code, usage = _wait(child)
     end = {
         "exit": os.waitstatus_to_exitcode(code),
