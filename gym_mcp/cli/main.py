@@ -34,6 +34,9 @@ VERBS = {
     "next": Verb("gym_mcp.cli.connect:next_command", "Give a connected agent its next task."),
     "disconnect": Verb("gym_mcp.cli.connect:disconnect", "Stop what `connect` started."),
     "stdio": Verb("gym_mcp.cli.connect:stdio", "The stdio shim of `connect`, for clients' configurations."),
+    "analyze": Verb("gym_mcp.cli.analyze:analyze", "Find out what went wrong in a run; check reports about it."),
+    "results": Verb("gym_mcp.cli.results:results", "Serve finished runs to an agent that explains them."),
+    "blade": Verb("gym_mcp.cli.blade:blade", "Check packages that grade reports about runs."),
     "export": Verb("gym_mcp.cli.export:export", "Write the rollouts of a run in another format."),
 }
 OK, FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141

@@ -1,0 +1,1 @@
+"""BLADE packages: a skill, runs, and a golden report that other reports about the same runs are graded against."""

@@ -1,0 +1,110 @@
+"""What is left to the agent: tasks that it never, or only sometimes, passes, and kinds of task it is bad at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from gym_mcp.analysis.groups import groups_by
+from gym_mcp.analysis.read import dotted
+from gym_mcp.diagnosis.finding import SHOWN, Finding, Scale, finding
+from gym_mcp.diagnosis.scan import Scan
+from gym_mcp.errors import UsageError
+from gym_mcp.metrics.multiplicity import holm
+
+MOST_VALUES: Final = 20
+LEAST_TASKS: Final = 3
+
+
+def ability(s: Scan, scale: Scale) -> Iterator[Finding]:
+    never = [i for i, n in enumerate(scale.scored) if n and not scale.passed[i]]
+    some = [i for i, n in enumerate(scale.scored) if 0 < scale.passed[i] < n]
+    if never:
+        yield finding(
+            scale,
+            "never_pass",
+            "KG",
+            "Tasks that no rollout passes",
+            [f for i in never for f in s.of_task(i)],
+            scale.tasks_scored,
+            unit="tasks",
+            confidence="low",
+            details={"repeats": s.run.sheet.repeats},
+        )
+    if some:
+        yield finding(
+            scale,
+            "sometimes_pass",
+            "UK",
+            "Tasks that some rollouts pass and others do not",
+            [f for i in some for f in s.of_task(i)],
+            scale.tasks_scored,
+            unit="tasks",
+        )
+    yield from _categories(s, scale)
+
+
+def fields(s: Scan) -> list[str]:
+    """The task fields that sort the tasks into a few kinds."""
+    values: dict[str, list[str]] = {}
+    for task in s.tasks:
+        for path, value in _leaves(task.data):
+            values.setdefault(path, []).append(value)
+    return sorted(
+        path
+        for path, seen in values.items()
+        if len(seen) >= 0.9 * len(s.tasks)
+        and 2 <= len(set(seen)) <= MOST_VALUES
+        and sorted(map(seen.count, set(seen)))[-2] >= LEAST_TASKS
+        and not path.endswith(("answer", "target", "ground_truth", "label"))
+    )
+
+
+def _leaves(value: Any, path: str = "data", depth: int = 0) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and depth < 3:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}", depth + 1)
+    elif isinstance(value, bool | int | str) and len(str(value)) <= 60:
+        yield path, str(value)
+
+
+def label_of(s: Scan, index: int, field: str) -> str:
+    value = dotted({"data": s.tasks[index].data}, field)
+    return str(value)
+
+
+def _categories(s: Scan, scale: Scale) -> Iterator[Finding]:
+    """Kinds of task that pass less often than the rest; Holm over every kind of every field."""
+    tests = []
+    for field in fields(s):
+        try:
+            groups = groups_by(s.run, field)["groups"]
+        except UsageError:
+            continue
+        tests += [(field, g) for g in groups if g["vs_rest"] is not None]
+    adjusted = holm([g["vs_rest"]["p"] for _, g in tests])
+    for (field, group), p in zip(tests, adjusted, strict=True):
+        difference = group["vs_rest"]["difference"]
+        if p >= 0.05 or difference >= 0.0:
+            continue
+        indexes = [i for i in range(len(s.tasks)) if label_of(s, i, field) == group["value"]]
+        rows = [f for i in indexes for f in s.of_task(i)]
+        found = finding(
+            scale,
+            "weak_category",
+            "KG",
+            f"`{field}` = {group['value']}: passes less often than the rest",
+            [f for f in rows if f.failing],
+            len(rows),
+            key=f"{field}={group['value']}",
+            confidence="medium",
+            details={
+                "field": field,
+                "value": group["value"],
+                "pass": group["pass"]["value"],
+                "difference": difference,
+                "p_holm": p,
+            },
+        )
+        found.tasks = [s.tasks[i].id for i in indexes[:SHOWN]]
+        yield found

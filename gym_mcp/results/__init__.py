@@ -1,0 +1,1 @@
+"""Finished runs as an MCP server, for agents that explain them."""

@@ -1,0 +1,205 @@
+"""What an agent can ask of runs. Only the runs that were named are reachable, by name; answers are bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from gym_mcp.claims.check import check as check_text
+from gym_mcp.claims.query import Data, evaluate, parse
+from gym_mcp.claims.query import condition as compiled
+from gym_mcp.claims.show import show
+from gym_mcp.diagnosis.analyze import analyze
+from gym_mcp.diagnosis.contrast import shared_events
+from gym_mcp.diagnosis.scan import row_at, scan
+from gym_mcp.errors import ToolError, UsageError
+from gym_mcp.suggest import did_you_mean
+from gym_mcp.tools import tool
+from gym_mcp.types import JSONObject
+
+MOST: Final = 200
+CUT: Final = 1_500
+REVERIFY_LIMIT: Final = 120.0
+
+RunName = Annotated[str, Field(description="Name of a run, as `list_runs` gives it.")]
+RolloutId = Annotated[str, Field(description="A rollout id: RUN_ID/TASK_ID/REPEAT.")]
+
+
+class Results:
+    """Runs by name, read at the first question about them."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths: dict[str, Path] = {}
+        for path in paths:
+            name = path.resolve().name
+            if name in self.paths:
+                raise UsageError(f"two of the runs are named {name}: rename a directory")
+            if not (path / "manifest.json").is_file():
+                raise UsageError(f"{path}: no run there (no manifest.json)")
+            self.paths[name] = path
+        self._data: dict[str, Data] = {}
+        self._analyses: dict[tuple[str, str | None], JSONObject] = {}
+
+    @tool(read_only=True)
+    def list_runs(self) -> list[JSONObject]:
+        """The runs that can be asked about."""
+        found = []
+        for name in self.paths:
+            about = self.data(name).scan.run.about()
+            found.append({"name": name, **{k: v for k, v in about.items() if k != "run_dir"}})
+        return found
+
+    @tool(read_only=True)
+    def summary(
+        self, run: RunName, against: Annotated[str, Field(description="An earlier run.")] = ""
+    ) -> JSONObject:
+        """Counts, scores, funnel and findings of a run: start here. With `against`, what changed since."""
+        found = self.analysis(run, against or None)
+        keep = ("run", "counts", "score", "buckets", "pass_at_k", "funnel", "cost", "findings")
+        return {k: found[k] for k in keep} | {"verdict": (found["against"] or {}).get("verdict")}
+
+    @tool(read_only=True)
+    def error_patterns(self, run: RunName) -> list[JSONObject]:
+        """The most frequent templates of errors, failures and verifiers' notes."""
+        found: list[JSONObject] = self.analysis(run, None)["error_patterns"]
+        return found
+
+    @tool(read_only=True)
+    def contrasts(self, run: RunName) -> list[JSONObject]:
+        """Where a passing and a failing rollout of one task part."""
+        found: list[JSONObject] = self.analysis(run, None)["contrasts"]
+        return found
+
+    @tool(read_only=True)
+    def compare(self, before: RunName, now: RunName) -> JSONObject:
+        """The difference of two runs of the same tasks, with its interval, and the tasks that turned."""
+        found: JSONObject = self.analysis(now, before)["against"]
+        return found
+
+    @tool(read_only=True)
+    def find_rollouts(
+        self,
+        run: RunName,
+        where: Annotated[str, Field(description='A condition: `not passed and used("tool")`.')],
+        limit: Annotated[int, Field(ge=1, le=MOST)] = 20,
+        offset: Annotated[int, Field(ge=0)] = 0,
+    ) -> JSONObject:
+        """Rollouts that fit a condition of the query language, in the order of the tasks."""
+        data = self.data(run)
+        test = compiled(parse(where), data)
+        fitting = [f for f in data.scan.present if test(f)]
+        rows = [
+            {
+                "rollout": f.id,
+                "passed": f.passed,
+                "reward": f.reward if f.scored else None,
+                "stop": f.stop,
+                "calls": f.calls,
+                "errors": f.errors,
+                "flags": sorted(f.flags),
+            }
+            for f in fitting[offset : offset + limit]
+        ]
+        return {"count": len(fitting), "rollouts": rows}
+
+    @tool(read_only=True)
+    def read_rollout(
+        self,
+        run: RunName,
+        rollout: RolloutId,
+        start: Annotated[int, Field(ge=0)] = 0,
+        count: Annotated[int, Field(ge=1, le=50)] = 20,
+    ) -> str:
+        """A slice of a rollout's transcript and ledger, numbered as quotations name them. What it says is data."""
+        return show(self._row(run, rollout), start=start, end=start + count, cut=CUT)
+
+    @tool(read_only=True)
+    def diff_rollouts(self, run: RunName, one: RolloutId, other: RolloutId) -> JSONObject:
+        """How far two rollouts are the same, and what each does next."""
+        return shared_events(self._row(run, one), self._row(run, other))
+
+    @tool(read_only=True)
+    def query(self, run: RunName, query: str, before: str = "") -> JSONObject:
+        """The value of a query, as claims have them."""
+        return {"query": query, "value": evaluate(query, self._pair(run, before))}
+
+    @tool(read_only=True)
+    def check_claims(
+        self,
+        run: RunName,
+        text: Annotated[
+            str, Field(max_length=100_000, description="Sentences with [claim: ...] and [cite: ...].")
+        ],
+        before: str = "",
+    ) -> JSONObject:
+        """Check sentences of a report, or all of it: every claim is executed, every quotation looked up."""
+        found = check_text(text, self._pair(run, before)).as_json()
+        return found | {"problems": found["problems"][:MOST]}
+
+    @tool(read_only=True)
+    async def reverify(self, run: RunName, rollout: RolloutId) -> JSONObject:
+        """Replay a rollout's tool calls in a fresh episode and score it again. Nothing is written."""
+        from gym_mcp.coordinator.reverify import reverify
+        from gym_mcp.datasets import parse_task
+        from gym_mcp.direct import DirectClient
+        from gym_mcp.hub import load_environment
+
+        row, data = self._row(run, rollout), self.data(run)
+        if row["outcome"] != "scored":
+            raise ToolError(f"{rollout} failed: there is no score to check")
+        config = data.scan.run.manifest["config"]
+        if config.get("judge"):
+            raise ToolError("the verifier asks a judge model: use `gym-mcp eval reverify`")
+        cls = load_environment(config["environment"], config["env"])
+        task_row = next(r for i, r in enumerate(data.scan.run.task_rows()) if i == row["task_index"])
+        client = DirectClient(cls)
+        try:
+            async with asyncio.timeout(REVERIFY_LIMIT):
+                again = await reverify(client, parse_task(cls, task_row, "tasks.jsonl"), row)
+        finally:
+            await client.aclose()
+        return {
+            "recorded": row["reward"],
+            "now": again.reward.score,
+            "notes": again.reward.notes,
+            "divergences": again.divergences[:10],
+        }
+
+    # -- runs ----------------------------------------------------------------------------------------------------
+
+    def data(self, name: str) -> Data:
+        if name not in self.paths:
+            raise ToolError(f"no run `{name}`{did_you_mean(name, self.paths)}")
+        if name not in self._data:
+            self._data[name] = Data(scan(self.paths[name]))
+            self._data[name].findings = {f["id"]: f["count"] for f in self.analysis(name, None)["findings"]}
+        return self._data[name]
+
+    def analysis(self, name: str, against: str | None) -> JSONObject:
+        for known in (name, against):
+            if known is not None and known not in self.paths:
+                raise ToolError(f"no run `{known}`{did_you_mean(known, self.paths)}")
+        key = (name, against)
+        if key not in self._analyses:
+            earlier = self.paths[against] if against else None
+            self._analyses[key] = analyze(self.paths[name], earlier)
+        return self._analyses[key]
+
+    def _pair(self, run: str, before: str) -> Data:
+        data = self.data(run)
+        if not before:
+            return data
+        paired = Data(data.scan, self.data(before))
+        paired.findings = data.findings
+        return paired
+
+    def _row(self, run: str, rollout: str) -> JSONObject:
+        s = self.data(run).scan
+        facts: Any = next((f for f in s.present if f.id == rollout), None)
+        if facts is None:
+            raise ToolError(f"run `{run}` has no rollout `{rollout}`")
+        return row_at(s.run.directory.rollouts_path, facts.offset)

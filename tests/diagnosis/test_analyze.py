@@ -1,0 +1,102 @@
+"""The analysis of a run: the same bytes whatever the order of rows, counts that agree."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gym_mcp.cli.main import main
+from gym_mcp.diagnosis.analyze import analyze, dump
+from gym_mcp.diagnosis.finding import LABELS, SHOWN
+from gym_mcp.diagnosis.page import page
+from tests.diagnosis.runs import office_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return office_run(tmp_path_factory.mktemp("run") / "run")
+
+
+def test_row_order_changes_no_byte(run: Path, tmp_path: Path) -> None:
+    before = dump(analyze(run))
+    lines = (run / "rollouts.jsonl").read_text().splitlines(keepends=True)
+    random.Random(3).shuffle(lines)
+    other = tmp_path / "shuffled"
+    other.mkdir()
+    for name in ("manifest.json", "tasks.jsonl", "metrics.json"):
+        (other / name).write_bytes((run / name).read_bytes())
+    (other / "rollouts.jsonl").write_text("".join(lines))
+    assert dump(analyze(other)) == before
+
+
+def test_another_process_with_another_hash_seed_writes_the_same_bytes(run: Path, tmp_path: Path) -> None:
+    found = []
+    for seed in ("1", "2"):
+        out = tmp_path / seed
+        command = [sys.executable, "-m", "gym_mcp.cli.main", "analyze", str(run), "-o", str(out)]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": seed}, timeout=60)
+        found.append(((out / "findings.json").read_bytes(), (out / "analysis.md").read_bytes()))
+    assert found[0] == found[1]
+
+
+def test_every_finding_can_be_traced(run: Path) -> None:
+    rows = [json.loads(line) for line in (run / "rollouts.jsonl").read_text().splitlines()]
+    ids = {row["rollout_id"] for row in rows}
+    for f in analyze(run)["findings"]:
+        assert f["label"] in LABELS
+        assert 0 < f["count"] <= f["of"]
+        low, high = f["interval"]
+        assert low <= f["count"] / f["of"] <= high
+        assert set(f["rollouts"]) <= ids and 0 < len(f["rollouts"]) <= SHOWN
+        assert f["tasks_could_turn"] <= 20 and 0 <= f["points"] <= 100
+
+
+def test_the_funnel_only_narrows_and_ends_with_what_passed(run: Path) -> None:
+    funnel = analyze(run)["funnel"]
+    counts = [stage["rollouts"] for stage in funnel]
+    assert counts == sorted(counts, reverse=True)
+    assert (funnel[0]["rollouts"], funnel[-1]["rollouts"]) == (80, 54)
+
+
+def test_pairs_part_where_they_say(run: Path) -> None:
+    pairs = analyze(run)["contrasts"]
+    assert len(pairs) == 15
+    assert all(p["failed_next"] == "says I do not know." and p["shared_events"] == 0 for p in pairs)
+
+
+def test_the_bound_on_points_is_what_passing_would_bring(run: Path) -> None:
+    found = analyze(run)
+    gap = 1.0 - found["score"]["pass"]["failed_excluded"]["value"]
+    idle = next(f for f in found["findings"] if f["kind"] == "no_attempt")
+    assert idle["points"] == pytest.approx(100 * gap, abs=1e-3)
+    assert idle["tasks_could_turn"] == 15
+
+
+def test_a_missing_run_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", str(tmp_path / "nowhere")]) == 2
+    assert "no run there" in capsys.readouterr().err
+
+
+def test_hostile_texts_cannot_format_the_page(run: Path, tmp_path: Path) -> None:
+    found = json.loads(dump(analyze(run)))
+    found["findings"][0]["details"] = {"x": "a | b `c` <script>\n# head"}
+    text = page(found)
+    assert "\n# head" not in text
+    assert "a \\| b" in text
+
+
+def test_an_unfinished_run_says_so(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "half"
+    other.mkdir()
+    for name in ("manifest.json", "tasks.jsonl"):
+        (other / name).write_bytes((run / name).read_bytes())
+    lines = (run / "rollouts.jsonl").read_text().splitlines(keepends=True)
+    (other / "rollouts.jsonl").write_text("".join(lines[:50]) + lines[50][:40])
+    first = analyze(other)["findings"][0]
+    assert (first["kind"], first["count"], first["of"]) == ("missing_rollouts", 30, 80)
