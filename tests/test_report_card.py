@@ -39,6 +39,8 @@ from tests.environments.unsound import (
     Yes,
 )
 
+pytestmark = pytest.mark.slow  # real processes, or searches that take their time
+
 QUICK = Effort(fuzz=60, episodes=90, interleaved=8, sample=4, seconds=1.0)
 FAULTS = [
     (Generous, {"null", "constants"}, "null", "beats the floor of 0 on 4 of 4 tasks", "reward 1 for nothing"),

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ TAIL: Final = 16 * 1024
 GRACE: Final = 2.0
 """Seconds between asking an agent to end and killing it."""
 _LEAVE: Final = 15.0
+_SWEEP: Final = 5.0
+_LOOKS: Final = 5
 _leaving: Final[set[asyncio.Task[None]]] = set()
 _PACKAGE_ROOT: Final = str(Path(__file__).resolve().parents[2])
 _WARDEN: Final = "import sys; sys.path.insert(0, {!r}); from gym_mcp.agents.warden.{} import {} as go; {}"
@@ -95,7 +98,7 @@ async def run_program(program: Program, on_line: Callable[[bytes], None]) -> End
         await asyncio.to_thread(_send, control_w, _config(program))
         said = await _read(status_r)
         if not said:  # nobody is left to end what may still hold the output open
-            _sweep(program.env)
+            await _sweep(program.env)
         await asyncio.wait([errors, output])
         output.result()
         return _ended(said, errors.result().decode("utf-8", "replace"))
@@ -168,15 +171,30 @@ async def _lines(stream: asyncio.StreamReader | None, on_line: Callable[[bytes],
         on_line(b"".join(parts))
 
 
-def _sweep(env: Mapping[str, str]) -> None:
-    """Kill what a killed warden has left: whoever has this program's home, which is no other's."""
+async def _sweep(env: Mapping[str, str]) -> None:
+    """Kill what a killed warden has left: whoever has this program's home, which is no other's.
+
+    Until several looks in a row find nobody: a process that is just being started shows no environment.
+    """
     mark = f"HOME={env.get('HOME', '')}\0".encode()
     if len(mark) < 8:
         return
+    quiet = 0
+    end = time.monotonic() + _SWEEP
+    while quiet < _LOOKS and time.monotonic() < end:
+        quiet = 0 if _kill_all(mark) else quiet + 1
+        await asyncio.sleep(0.02)
+
+
+def _kill_all(mark: bytes) -> int:
+    """Kill every process with `mark` in its environment; how many there were. A zombie's is empty."""
+    count = 0
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if mark in (entry / "environ").read_bytes() + b"\0":
                 os.kill(int(entry.name), signal.SIGKILL)
+                count += 1
+    return count
 
 
 async def _read(fd: int) -> bytes:

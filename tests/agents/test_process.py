@@ -21,7 +21,10 @@ from gym_mcp.errors import HarnessError
 from tests.agents.kit import processes_with
 from tests.support import missing, run
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="wardens are Linux's")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="wardens are Linux's"),
+]
 SH = Path("/bin/sh")
 
 

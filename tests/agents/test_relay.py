@@ -171,6 +171,7 @@ def test_a_served_environment_is_relayed_and_its_address_stays_unknown(tmp_path:
     run(main)
 
 
+@pytest.mark.slow
 def test_an_environment_that_dies_is_the_environments_failure(tmp_path: Path) -> None:
     async def main() -> None:
         async with AsyncExitStack() as stack:
@@ -185,6 +186,7 @@ def test_an_environment_that_dies_is_the_environments_failure(tmp_path: Path) ->
     run(main)
 
 
+@pytest.mark.slow
 def test_tools_are_listed_at_once_whatever_the_environment_does() -> None:
     """Clients that wait for seconds go on without tools."""
 

@@ -114,6 +114,7 @@ Scores = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(Scores, st.randoms())
 def test_permuting_rows_changes_no_bit(
@@ -130,6 +131,7 @@ def alike(one: Any, other: Any) -> bool:
     return one is other is None or bool(one == pytest.approx(other, rel=1e-9))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(Scores)
 def test_the_table_of_the_run_says_the_same(

@@ -15,6 +15,8 @@ import pytest
 
 from tests.cli.support import COMMAND, process_env
 
+pytestmark = pytest.mark.slow  # real processes, or searches that take their time
+
 HELLO = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.support import gym
+
+pytestmark = pytest.mark.slow  # real processes, or searches that take their time
 
 
 def files(folder: Path) -> tuple[str, str, str]:

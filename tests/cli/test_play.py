@@ -17,6 +17,8 @@ from gym_mcp.cli.calls import parse_call
 from gym_mcp.errors import UsageError
 from tests.cli.support import COMMAND, COUNTER, process_env
 
+pytestmark = pytest.mark.slow  # real processes, or searches that take their time
+
 SCHEMAS: dict[str, dict[str, Any]] = {
     "add": {"properties": {"amount": {"type": "integer"}, "note": {"type": "string"}}},
     "stop": {},

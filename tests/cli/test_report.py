@@ -11,6 +11,8 @@ import pytest
 from tests.cli.support import ROOT, gym, process_env
 from tests.report.made import graded, write
 
+pytestmark = pytest.mark.slow  # real processes, or searches that take their time
+
 
 def test_each_form(tmp_path: Path) -> None:
     run = str(write(tmp_path / "run", graded(8, 3)))

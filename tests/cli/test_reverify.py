@@ -21,6 +21,8 @@ from tests.coordinator.runs import COUNTER, edit
 from tests.servers import running
 from tests.support import run
 
+pytestmark = pytest.mark.slow  # real processes, or searches that take their time
+
 SOLVED = """
     def solution(self):
         from gym_mcp import Call

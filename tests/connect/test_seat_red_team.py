@@ -13,6 +13,8 @@ from tests.server.raw import LEGACY, MODERN, Reply, ask, message, request, send
 from tests.server.vault import CANARY, ERAS, METHODS, OPERATOR_TOOLS, Vault
 from tests.support import run
 
+pytestmark = pytest.mark.slow  # real processes, or searches that take their time
+
 SECRETS = (CANARY, "Traceback", "ValueError", "verify_episode", "operator", "gym_mcp", ".py", "rollouts", "runs/")
 
 

@@ -54,6 +54,7 @@ def slimmed(row: JSONObject) -> JSONObject:
     return {**rest, "stop": response["stop"], "text": Transcript(response["output"]).answer}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(st.lists(rows(), max_size=3))
 def test_every_field_is_there(tmp_path_factory: pytest.TempPathFactory, given_: list[JSONObject]) -> None:

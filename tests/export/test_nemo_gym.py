@@ -25,6 +25,8 @@ from tests.coordinator.kit import POISONED, config, read_lines, rows, write_rows
 from tests.endpoint import FAULTS, Answer, Body, Endpoint, Reply, call, message, tool_outputs
 from tests.support import SHARED, run
 
+pytestmark = pytest.mark.slow  # real processes, or searches that take their time
+
 PUBLISHED = (
     ("mcqa", "example"),
     ("mcqa", "example_with_template_metadata"),

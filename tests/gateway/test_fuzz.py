@@ -19,6 +19,8 @@ from tests.gateway.raw import ask
 from tests.gateway.test_server import message_of
 from tests.support import run
 
+pytestmark = pytest.mark.slow  # real processes, or searches that take their time
+
 KEYS = st.sampled_from(
     """type role content text input output messages system tools tool_choice function name parameters arguments id
     call_id tool_calls tool_use_id tool_call_id image_url url source data media_type signature thinking summary

@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from gym_mcp.models.chat import reasoning_text, to_messages
 from gym_mcp.models.messages import SIGNED
 from gym_mcp.models.messages import to_messages as to_anthropic
 from gym_mcp.types import Item, assistant_message, text_of
+
+pytestmark = pytest.mark.slow  # real processes, or searches that take their time
 
 Conversation = list[Item]
 words = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=20)

@@ -98,6 +98,7 @@ def test_breakpoints_are_passed(tmp_path: Path) -> None:
     assert (row["reward"], row["response"]["stop"]) == (1.0, "completed")
 
 
+@pytest.mark.slow
 def test_checkpoints_do_not_pile_up(tmp_path: Path) -> None:
     path = write(tmp_path, CHECKPOINTED)
 

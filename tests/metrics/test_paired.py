@@ -156,6 +156,7 @@ def test_repeats_help_as_far_as_luck_goes() -> None:
     assert repeats_needed(0.1, spread, single, single) is None and repeats_needed(0.0, spread, *coins) is None
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_adjusted_p_values_are_statsmodels(p_values: list[float]) -> None:

@@ -19,6 +19,8 @@ from gym_mcp.report.words import number, percent
 from gym_mcp.types import JSONObject
 from tests.report.made import HOSTILE, PIXEL, graded, output, write
 
+pytestmark = pytest.mark.slow  # real processes, or searches that take their time
+
 
 class Outline(html.parser.HTMLParser):
     """Tags, attributes and texts, as a browser would find them."""

@@ -20,6 +20,8 @@ from tests.cli.support import COMMAND, process_env
 from tests.support import missing, run
 from tests.wrapped.kit import FAKE, Fake, opened
 
+pytestmark = pytest.mark.slow  # real processes, or searches that take their time
+
 VERSION = "2026.8.31"
 SERVERS = "@modelcontextprotocol/server-"
 needs_npm = pytest.mark.usefixtures("_npm")

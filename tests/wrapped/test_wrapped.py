@@ -24,6 +24,8 @@ from tests.servers import LADDER
 from tests.support import check_environment, play, replay, run
 from tests.wrapped.kit import Fake, alive, inside, opened, server_pid, styled
 
+pytestmark = pytest.mark.slow  # real processes, or searches that take their time
+
 
 def test_oracle_null_and_replay() -> None:
     assert run(check_environment, Fake) == 3
