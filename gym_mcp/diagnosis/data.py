@@ -86,28 +86,18 @@ def cut_prompts(texts: list[str]) -> list[int]:
     last = Counter(t.splitlines()[-1].strip() for t in full)
     closing = {line for line, n in last.items() if n >= 0.1 * len(full) and n >= 3}
     closed = sum(n for line, n in last.items() if line in closing) >= MOST * len(full)
-    words = Counter(word for t in full for word in set(_WORD.findall(t)))
     open_ones = sum(1 for t in full if _open(t))
     found = []
     for i, text in enumerate(texts):
         if not text or (_ENDS.search(text) and not _open(text)):
             continue
         hangs = bool(_HANGS.search(text)) and sum(1 for t in full if _HANGS.search(t)) <= RARE * len(full)
-        torn = (last_word := _WORD.findall(text)[-1:]) and words[last_word[0]] == 1 and last_word[0].islower()
         opened = _open(text) and open_ones <= RARE * len(full)
         lacks_lines = bool(common) and not all(line in text for line in common)
         lacks_close = closed and text.splitlines()[-1].strip() not in closing
-        if (
-            hangs
-            or lacks_close
-            or lacks_lines
-            or (marks and not _ENDS.search(text) and (torn or opened or _formal(text)))
-        ):
+        if hangs or lacks_close or lacks_lines or (marks and not _ENDS.search(text) and (opened or _formal(text))):
             found.append(i)
     return found if len(found) <= 0.5 * len(full) else []
-
-
-_WORD: Final = re.compile(r"[^\W\d_]{2,}")
 
 
 def _formal(text: str) -> bool:

@@ -18,6 +18,8 @@ _OUTAGE: Final = re.compile(
 _OWNERS: Final[dict[str, Label]] = {"verifier": "TI", "judge": "TI"}
 FEW: Final = 3
 OFTEN: Final = 0.5
+BROKEN: Final = 0.95
+"""Share of erring calls from which on it is hardly the agent's arguments."""
 
 
 def infrastructure(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -96,7 +98,7 @@ def _tools(s: Scan, scale: Scale) -> Iterator[Finding]:
         bad = use.errors.get("tool", 0)
         rest_calls, rest_bad = calls - use.calls, wrong - sum(use.errors.values())
         elsewhere = rest_bad / rest_calls if rest_calls else 0.0
-        if tool in out or use.calls < 5 or bad / use.calls < OFTEN or elsewhere > 0.2:
+        if tool in out or use.calls < 5 or bad / use.calls < OFTEN or elsewhere > 0.2 or rest_calls < 5:
             continue
         rows = s.at(use.error_slots)
         if len({f.task for f in rows}) < FEW:
@@ -109,7 +111,7 @@ def _tools(s: Scan, scale: Scale) -> Iterator[Finding]:
             rows,
             sum(1 for _ in s.present),
             key=tool,
-            suspect=True,
+            suspect=bad >= BROKEN * use.calls,
             confidence="medium",
             details={"tool": tool, "calls": use.calls, "errors": bad, "error_rate_of_others": round(elsewhere, 4)},
         )
