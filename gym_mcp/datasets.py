@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -206,16 +207,23 @@ def _flat_data(row: JSONObject) -> JSONObject:
 def _own_data(row: JSONObject) -> Any:
     """The data of a row in our own form: `data`, and the fields that have no other meaning."""
     rest = {k: v for k, v in row.items() if k not in _OWN_FIELDS}
+    if "data" not in row:
+        return rest
+    absent = frozenset(_OWN_FIELDS - row.keys()) if rest else _OWN_FIELDS
     for name in rest:
-        meant = get_close_matches(name, _OWN_FIELDS - row.keys(), n=1, cutoff=0.8)
-        if meant and "data" in row:
+        if meant := _misspelt(name, absent):
             raise _Unfit(
-                f"no field `{name}`; did you mean `{meant[0]}`? (what the environment needs goes into `data`)"
+                f"no field `{name}`; did you mean `{meant}`? (what the environment needs goes into `data`)"
             )
-    data = row.get("data", {})
-    if not isinstance(data, dict):
+    data = row["data"]
+    if not isinstance(data, dict) or not rest:
         return data
-    return {**{k: v for k, v in rest.items() if "data" not in row or k not in ID_FIELDS}, **data}
+    return {**{k: v for k, v in rest.items() if k not in ID_FIELDS}, **data}
+
+
+@lru_cache(maxsize=256)  # the rows of a file have the same fields, and each row is read more than once
+def _misspelt(name: str, absent: frozenset[str]) -> str | None:
+    return next(iter(get_close_matches(name, absent, n=1, cutoff=0.8)), None)
 
 
 def _with_tools(data: Any, tools: Any, cls: type[Environment[Any]]) -> Any:
