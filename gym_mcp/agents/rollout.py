@@ -152,7 +152,8 @@ class AgentRollout:
         line = " ".join(said[-_STDERR_SHOWN:].split())
         about = f" (exit code {ended.exit_code})" if ended and ended.exit_code not in (None, 0) else ""
         name = self.setup.agent.name
-        return HarnessError(f"{name} {what}{about}{f': {line}' if line else ''}", detail=said)
+        told = f"{self._scrubbed(what)}{about}{f': {line}' if line else ''}"  # agents quote URLs in their errors
+        return HarnessError(f"{name} {told}", detail=said)
 
     def _scrubbed(self, text: str) -> str:
         secrets = [self.link.key, self.gateway.base_url.rpartition("/")[2], self.relayed.url.split("/")[3]]
