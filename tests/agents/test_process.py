@@ -192,6 +192,24 @@ def test_a_jail_that_cannot_be_built_is_said(place: Place) -> None:
         run(lambda: run_program(jailed, print))
 
 
+@pytest.mark.timeout(20)
+def test_what_an_agent_put_in_the_place_of_a_file_is_not_read(place: Place, tmp_path: Path) -> None:
+    file, secret = place.shown / "told.json", tmp_path / "answers"
+    secret.write_text("42")
+    assert place.read(file) == b""
+    file.symlink_to(secret)
+    assert place.read(file) == b""
+    file.unlink()
+    os.mkfifo(file)
+    assert place.read(file) == b"", "nobody ever writes to it"
+    file.unlink()
+    file.mkdir()
+    assert place.read(file) == b""
+    file.rmdir()
+    file.write_bytes(b"mine")
+    assert place.read(file) == b"mine"
+
+
 def test_places_are_removed() -> None:
     with new_place() as made:
         assert made.work.is_dir() and made.root.stat().st_mode & 0o077 == 0
