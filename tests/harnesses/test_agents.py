@@ -68,6 +68,8 @@ def test_a_missing_program_is_one_line_that_names_the_command(
         hub.load_harness(name)
     with pytest.raises(UsageError, match=f"harness {name}: no option `versoin`.*`version`"):
         hub.load_harness(name, {"versoin": "1"})
+    with pytest.raises(UsageError, match=f"harness {name}: option contained: .*'auto', True or False$"):
+        hub.load_harness(name, {"contained": "maybe"})
 
 
 @pytest.mark.parametrize("name", [n for n in AGENTS if agent_of(n).resumable])
@@ -85,6 +87,11 @@ def test_both_arms_of_a_skills_experiment_have_the_same_command(name: str) -> No
 def test_inside_harnesses_have_nothing_to_install() -> None:
     with pytest.raises(UsageError, match="nothing to install"):
         verbs._agent("simple")
+
+
+def test_a_name_that_is_near_no_harness_says_what_lists_them() -> None:
+    with pytest.raises(UsageError, match=r"no harness `zzz` \(`gym-mcp list harnesses`\)$"):
+        verbs._agent("zzz")
 
 
 @pytest.mark.slow
