@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gym_mcp.agents import containment
 from gym_mcp.agents.containment import jail_of
 from gym_mcp.agents.package import Installed
 from gym_mcp.agents.place import Place, new_place
@@ -179,6 +180,19 @@ def test_a_killed_coordinator_leaves_nothing(place: Place, contained: bool) -> N
     while left(place) and time.monotonic() < end:
         time.sleep(0.01)
     assert left(place) == []
+
+
+@pytest.mark.parametrize("another_user", [True, False])
+def test_a_contained_program_has_no_privileges(
+    place: Place, another_user: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it stays root, because there is no other user to become."""
+    if not run(namespaces_permitted):
+        missing("namespaces are not permitted here")
+    if not another_user:
+        monkeypatch.setattr(containment, "_another_user", lambda place: None)
+    _, lines = play(place, "grep ^Cap /proc/self/status", contained=True)
+    assert len(lines) == 5 and not any(int(line.split()[1], 16) for line in lines), lines
 
 
 def test_a_jail_that_cannot_be_built_is_said(place: Place) -> None:
