@@ -18,6 +18,7 @@ from typing import Any
 from gym_mcp.client import EnvironmentClient
 from gym_mcp.datasets import parse_task
 from gym_mcp.environment import Environment
+from gym_mcp.errors import GymError
 from gym_mcp.http import HTTPClient
 from gym_mcp.types import JSONObject, Transcript, assistant_message
 
@@ -75,7 +76,11 @@ def main() -> None:
     parser.add_argument("--task", default="", help="id of the task; default: the first")
     parser.add_argument("command", nargs="+", help="what runs the agent; the two URLs are appended")
     options = parser.parse_args()
-    result = asyncio.run(drive(options.environment, options.model_base_url, options.command, task_id=options.task))
+    playing = drive(options.environment, options.model_base_url, options.command, task_id=options.task)
+    try:
+        result = asyncio.run(playing)
+    except (GymError, OSError, RuntimeError) as e:  # no such environment or program, an agent that fails
+        raise SystemExit(f"drive.py: {e}") from None
     print(json.dumps(result))
 
 

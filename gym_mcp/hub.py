@@ -83,8 +83,7 @@ def find(kind: str, name: str) -> Path:
             if (root / folder / name / marker).is_file():
                 return root / folder / name / marker
     known = [entry.name for entry in entries(kind)]
-    plural = folder if kind == "environment" else f"{kind}s"
-    hint = did_you_mean(name, known) or f" (`gym-mcp list {'environments' if kind == 'environment' else plural}`)"
+    hint = did_you_mean(name, known) or f" (`gym-mcp list {kind}{'es' if kind == 'harness' else 's'}`)"
     raise UsageError(f"no {kind} `{name}`{hint}")
 
 

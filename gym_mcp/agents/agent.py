@@ -29,7 +29,7 @@ class AgentOptions(Options):
     version: str = ""
     binary: Path | None = None
     shell: bool = False
-    contained: bool | Literal["auto"] = "auto"
+    contained: Literal["auto", True, False] = "auto"
     arguments: tuple[str, ...] = ()
     plain_observations: bool = True
 

@@ -113,24 +113,28 @@ def read(tool: dict[str, Any] | None, words: Sequence[str]) -> dict[str, Any]:
         if not equals:
             text = words.pop(0) if words and not words[0].startswith("--") else "true"
         value = typed(properties.get(key) or {}, text)
-        if key in found and isinstance(found[key], list):
-            found[key].append(value[0] if isinstance(value, list) and len(value) == 1 else value)
+        if isinstance(value, list) and isinstance(found.get(key), list):
+            found[key] += value
         else:
             found[key] = value
     return found
 
 
 def typed(schema: dict[str, Any], text: str) -> Any:
-    """`text` as the schema wants it; text where it wants that or nobody knows."""
-    kinds = [branch.get("type") for branch in (schema, *schema.get("anyOf", ()))]
+    """`text` as the schema wants it; text where it wants that or nobody knows. A list may be given by one item."""
+    branches = (schema, *schema.get("anyOf", ()))
+    kinds = [branch.get("type") for branch in branches]
     kinds = [k for kind in kinds for k in (kind if isinstance(kind, list) else [kind]) if k]
     if "string" in kinds and not (text == "null" and "null" in kinds):
         return text
     try:
         value = json.loads(text)
     except ValueError:
-        return [text] if kinds == ["array"] else text
-    return [value] if kinds == ["array"] and not isinstance(value, list) else value
+        value = text
+    if set(kinds) - {"null"} != {"array"} or isinstance(value, list) or (value is None and "null" in kinds):
+        return value
+    items: dict[str, Any] = next((b["items"] for b in branches if isinstance(b.get("items"), dict)), {})
+    return [typed(items, text)]
 
 
 def describe(tool: dict[str, Any]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from gym_mcp import hub
 from gym_mcp.coordinator.meter import Meter
@@ -16,7 +17,9 @@ from gym_mcp.models.spec import make_model
 from gym_mcp.tools import tool
 from gym_mcp.types import Call, Task, Transcript, user_message
 
-LIMITS = Limits(turns=20)
+LIMITS: Final = Limits(turns=20)
+SECONDS: Final = 300.0
+"""Until an agent that says nothing is taken for one that hangs; the slowest need 20 s."""
 
 
 class Counter(Environment[Any]):
@@ -51,8 +54,11 @@ async def check(name: str, version: str = "") -> str:
         episode = await client.open_episode(task, seed=0)
         try:
             meter = Meter(model.for_rollout(RolloutContext(task, 0, 0, episode)), LIMITS)
-            transcript = await harness.run(episode.agent, meter, LIMITS)
+            async with asyncio.timeout(SECONDS):
+                transcript = await harness.run(episode.agent, meter, LIMITS)
             verdict = await episode.verify(transcript)
+        except TimeoutError:
+            raise HarnessError(f"{name}: was not done after {SECONDS:.0f} s") from None
         finally:
             if hasattr(harness, "aclose"):
                 await harness.aclose()

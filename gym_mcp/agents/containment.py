@@ -23,12 +23,12 @@ _UIDS: Final = ((1 << 20, 1 << 16), (20_000, 40_000))  # a container may map 65,
 _numbers = itertools.count(os.getpid())
 
 
-def jail_of(place: Place, installed: Installed, ports: Sequence[int], also: Iterable[Path] = ()) -> Jail:
+def jail_of(place: Place, installed: Installed, ports: Sequence[int]) -> Jail:
     """The jail of one rollout. As root, the agent becomes a user that nobody else is."""
     uid = _another_user(place)
     readable, links = _system()
     program = installed.program
-    wanted = [*installed.folders, Path(sys.base_prefix), program, program.resolve(), *also]
+    wanted = [*installed.folders, Path(sys.base_prefix), program, program.resolve()]
     shown = {str(path.resolve()) for path in wanted if path.exists() and not _holds_ours(path.resolve())}
     readable += sorted(path for path in shown if not _below(path, readable))
     hidden = [str(root / folder) for root in hub.roots() for folder, _ in hub.FOLDERS.values()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from gym_mcp.agents.agent import Agent, AgentOptions, Link
 from gym_mcp.agents.package import find
@@ -98,8 +97,3 @@ class AgentHarness:
         """Close the gateway and the relay."""
         await self._gateway.aclose()
         await self._relay.aclose()
-
-
-def harness(agent: Agent) -> Any:
-    """`create` of a harness module: `create = harness(MyAgent())`."""
-    return lambda options: AgentHarness(agent, options)

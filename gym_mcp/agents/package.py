@@ -136,11 +136,13 @@ def _python(harness: str, version: str) -> str:
     found = shutil.which(f"python{version}")
     if found is None:
         raise UsageError(f"harness {harness}: its package needs Python {version}: python{version} is not on PATH")
-    asked = subprocess.run(
-        [found, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, check=False
-    )
-    if asked.returncode:
-        raise UsageError(f"harness {harness}: its package needs Python {version}, and {found} does not run")
+    command = [found, "-c", "import sys; print(sys.executable)"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        raise UsageError(
+            f"harness {harness}: its package needs Python {version}, and {found} does not run"
+        ) from None
     return asked.stdout.strip()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from typing import Final
 _SYSTEM_PATH: Final = ("/usr/local/bin", "/usr/bin", "/bin")
 _KEPT: Final = ("TZ",)
 """Variables of ours that an agent may have. Everything else is ours alone: keys, proxies, tokens."""
+_MAX_FILE: Final = 256 * 1024 * 1024
+"""Bytes that are read of a file of an agent's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,22 @@ class Place:
         if executable:
             path.chmod(0o700)
         return path
+
+    @staticmethod
+    def read(path: Path) -> bytes:
+        """A file that the agent has written; empty for none. Whatever it may have put there instead is not read:
+        a link shows what it may not see itself, a pipe never ends."""
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return b""
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                return b""
+            with open(fd, "rb", closefd=False) as file:
+                return file.read(_MAX_FILE)
+        finally:
+            os.close(fd)
 
     def environment(self, program: Path) -> dict[str, str]:
         """A clean environment for `program`, made of nothing that this process has."""

@@ -227,7 +227,7 @@ def _ended(said: bytes, stderr: str) -> Ended:
 
 
 async def namespaces_permitted() -> bool:
-    """Whether agents can be contained on this machine."""
+    """Whether agents can be contained on this machine. `HarnessError` when it does not say so in time."""
     command = _WARDEN.format(_PACKAGE_ROOT, "jail", "possible", "sys.exit(not go())")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", "-B", "-c", command),
@@ -235,5 +235,12 @@ async def namespaces_permitted() -> bool:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
-    async with asyncio.timeout(_LEAVE):
-        return await process.wait() == 0
+    try:
+        async with asyncio.timeout(_LEAVE):
+            return await process.wait() == 0
+    except TimeoutError:
+        raise HarnessError(f"whether this system permits namespaces was not known after {_LEAVE:.0f} s") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

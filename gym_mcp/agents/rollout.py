@@ -49,7 +49,7 @@ class AgentRollout:
     gateway: GatewaySession
     link: Link
     _jail: Jail | None = None
-    _replies: list[str] = field(default_factory=list)
+    _turns: int = 0
     _ends: list[Ended] = field(default_factory=list)
     _facts: JSONObject = field(default_factory=dict)
     _last_word: str | None = None
@@ -73,7 +73,6 @@ class AgentRollout:
             reply = await self.session.reply(self.gateway.transcript().answer)
             if reply is None:
                 return self._transcript()
-            self._replies.append(reply)
             text = safe(reply)
 
     def _ports(self) -> list[int]:
@@ -83,6 +82,7 @@ class AgentRollout:
     async def _turn(self, text: str, conversation: str | None) -> str | None:
         """Run the program once; the name of the conversation, to go on with it."""
         setup = self.setup
+        self._turns += 1
         turn = Turn(text, conversation, keep=self.session.multi_turn, skills=setup.skills is not None)
         launch = setup.agent.launch(self.place, self.link, turn, setup.options)
         if self._jail is not None and self._jail.uid is not None:
@@ -152,7 +152,8 @@ class AgentRollout:
         line = " ".join(said[-_STDERR_SHOWN:].split())
         about = f" (exit code {ended.exit_code})" if ended and ended.exit_code not in (None, 0) else ""
         name = self.setup.agent.name
-        return HarnessError(f"{name} {what}{about}{f': {line}' if line else ''}", detail=said)
+        told = f"{self._scrubbed(what)}{about}{f': {line}' if line else ''}"  # agents quote URLs in their errors
+        return HarnessError(f"{name} {told}", detail=said)
 
     def _scrubbed(self, text: str) -> str:
         secrets = [self.link.key, self.gateway.base_url.rpartition("/")[2], self.relayed.url.split("/")[3]]
@@ -178,7 +179,7 @@ class AgentRollout:
             "agent": setup.agent.name,
             "version": setup.installed.version,
             "contained": setup.contained,
-            "turns": len(self._replies) + 1,
+            "turns": self._turns,
             "exit_code": self._ends[-1].exit_code if self._ends else None,
             "seconds": round(sum(e.seconds for e in self._ends), 3),
             "cpu_seconds": round(sum(e.cpu_seconds for e in self._ends), 3),

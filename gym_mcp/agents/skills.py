@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from gym_mcp.errors import UsageError
-from gym_mcp.identity import path_digest
+from gym_mcp.identity import digest, path_digest
 
 NONE: Final = "none"
 """The control arm: an agent with the same flags and no skills."""
@@ -47,7 +47,9 @@ def load_skills(source: str) -> Skills:
         raise UsageError(f"--skills {source}: no skills there; a skill is a folder NAME/SKILL.md")
     for name in names:
         _check(folder / name)
-    return Skills(f"{folder.resolve().name}@{path_digest(folder)}", folder.resolve(), names)
+    # What is copied counts, not what lies beside it, such as a `.git`.
+    content = digest(part.encode() for name in names for part in (name, path_digest(folder / name)))
+    return Skills(f"{folder.resolve().name}@{content}", folder.resolve(), names)
 
 
 def _check(folder: Path) -> None:
@@ -68,7 +70,7 @@ def _check(folder: Path) -> None:
         raise UsageError(f"{file}: `name` is {name!r}, but its folder is called {folder.name!r}")
     if not isinstance(description, str) or not 0 < len(description.strip()) <= _MAX_DESCRIPTION:
         raise UsageError(f"{file}: `description` is missing, empty or longer than {_MAX_DESCRIPTION} letters")
-    for path in folder.rglob("*"):
+    for path in (folder, *folder.rglob("*")):
         if path.is_symlink():
             raise UsageError(f"{path}: a skill holds no links: its content would depend on what lies elsewhere")
 

@@ -48,14 +48,16 @@ class Watched(Model):
         try:
             response = await self._model.respond(request)
         except ModelError as e:
-            self.error = e
+            if not self.failed.is_set():
+                self.error = e
             if not isinstance(e, PromptTooLong):  # an agent may shorten its conversation and go on
                 self.failed.set()
             raise
         except LimitReached:
             self.spent.set()
             raise
-        self.error = None
+        if not self.failed.is_set():  # agents ask several things at a time: one that went well mends nothing
+            self.error = None
         if self.spec.startswith(_EMBEDDED):
             response.output = self._agent.embedded(response.output, offered)
         return response

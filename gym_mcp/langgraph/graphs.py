@@ -75,9 +75,10 @@ def _only_graph(module: ModuleType, path: Path) -> str:
     if hasattr(module, "graph"):
         return "graph"
     names = [n for n, v in vars(module).items() if isinstance(v, Pregel | StateGraph)]
-    if len(names) != 1:
-        listed = ", ".join(names) or "none"
-        raise UsageError(f"graph {path}: which graph? write {path}:NAME; found {listed}")
+    if not names:
+        raise UsageError(f"graph {path}: no graph in it is called `graph`; write {path}:NAME for what makes one")
+    if len(names) > 1:
+        raise UsageError(f"graph {path}: which graph? write {path}:NAME; found {', '.join(names)}")
     return names[0]
 
 

@@ -56,7 +56,7 @@ class GraphHarness:
         own_model = makes_its_own_model(path)
         with addresses(*NOWHERE) if own_model else nullcontext():
             found = load_graph_file(path, attribute)
-        made = cls(lambda: found, name=attribute or path.stem, state=state, resume=resume, files=[path])
+        made = cls(found, name=attribute or path.stem, state=state, resume=resume, files=[path])
         made._find = lambda: load_graph_file(path, attribute)
         made._desk = Desk() if own_model else None
         return made

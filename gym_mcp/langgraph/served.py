@@ -28,7 +28,7 @@ NOWHERE: Final = ("http://127.0.0.1:9", "none")
 
 def makes_its_own_model(path: Path) -> bool:
     """Whether a graph file mentions a client of a model endpoint."""
-    return _OWN_MODEL.search(path.read_text(encoding="utf-8")) is not None
+    return _OWN_MODEL.search(path.read_text(encoding="utf-8", errors="replace")) is not None
 
 
 @contextmanager

@@ -28,10 +28,7 @@ def check_name(name: str) -> str:
 
 def write_folder(name: str, parent: Path) -> Path:
     """Write the environment `name` as a folder below `parent`; the folder. Never overwrites."""
-    folder = parent / check_name(name)
-    if folder.exists():
-        raise UsageError(f"{folder} exists already: choose another name or --dir")
-    folder.mkdir(parents=True)
+    folder = _new_folder(name, parent)
     for template in ("server.py", "tasks.jsonl", "README.md", f"test_{_NAME}.py"):
         (folder / template.replace(_NAME, name)).write_text(_named(template, name), encoding="utf-8")
     return folder
@@ -39,14 +36,10 @@ def write_folder(name: str, parent: Path) -> Path:
 
 def write_harness(name: str, parent: Path, *, langgraph: bool) -> Path:
     """Write the harness `name` as a folder below `parent`; the folder. Never overwrites."""
-    folder = parent / check_name(name)
-    if folder.exists():
-        raise UsageError(f"{folder} exists already: choose another name or --dir")
-    folder.mkdir(parents=True)
+    folder = _new_folder(name, parent)
     source = TEMPLATES / ("langgraph_harness" if langgraph else "harness")
     for template in (source / "harness.py", source / "README.md", TEMPLATES / "harness" / "test_my_harness.py"):
-        text = template.read_text(encoding="utf-8").replace("my_harness", name)
-        text = text.replace("MyHarness", "".join(w.capitalize() for w in name.split("_")))
+        text = template.read_text(encoding="utf-8").replace("my_harness", name).replace("MyHarness", _camel(name))
         (folder / template.name.replace("my_harness", name)).write_text(text, encoding="utf-8")
     return folder
 
@@ -61,9 +54,21 @@ def write_file(name: str, parent: Path) -> Path:
     return file
 
 
+def _new_folder(name: str, parent: Path) -> Path:
+    folder = parent / check_name(name)
+    if folder.exists():
+        raise UsageError(f"{folder} exists already: choose another name or --dir")
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _camel(name: str) -> str:
+    return "".join(w.capitalize() for w in name.split("_"))
+
+
 def _named(template: str, name: str) -> str:
     text = (TEMPLATE / template).read_text(encoding="utf-8")
-    return text.replace(_NAME, name).replace(_CLASS, "".join(w.capitalize() for w in name.split("_")))
+    return text.replace(_NAME, name).replace(_CLASS, _camel(name))
 
 
 def _tasks_method() -> Iterator[str]:

@@ -20,7 +20,7 @@ class Options(BaseOptions):
     `resume`: the answer, any JSON value, to interrupts where the environment has no user who could give one.
     """
 
-    graph: str
+    graph: str = ""
     resume: Any = None
     state: dict[str, Any] = Field(default_factory=dict)
 
@@ -29,6 +29,8 @@ def create(options: Options) -> Harness:
     """The harness of the file's graph."""
     file, _, name = options.graph.partition(":")
     path = Path(file)
+    if not file:
+        raise UsageError("harness langgraph: which graph? write langgraph:FILE.py:GRAPH")
     if not path.is_file():
         raise UsageError(f"harness langgraph: {options.graph}: no such file; write langgraph:FILE.py:GRAPH")
     from gym_mcp.langgraph import GraphHarness

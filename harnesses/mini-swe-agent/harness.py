@@ -27,8 +27,8 @@ class Trajectory(Report):
 
     def _info(self) -> dict[str, Any]:
         try:
-            info = json.loads((self.place.work.parent / "trajectory.json").read_text(encoding="utf-8"))["info"]
-        except (OSError, ValueError, KeyError):
+            info = json.loads(self.place.read(self.place.shown / "trajectory.json"))["info"]
+        except (ValueError, KeyError, TypeError, RecursionError):
             return {}
         return info if isinstance(info, dict) else {}
 

@@ -178,6 +178,38 @@ def test_secrets_of_a_rollout_are_in_no_message(tmp_path: Path) -> None:
     assert "***" in failure["detail"] and "sk-gym-" not in str(failure) and str(tmp_path) not in failure["detail"]
 
 
+def test_secrets_that_an_agent_tells_in_its_own_result_are_masked_too(tmp_path: Path) -> None:
+    """It has seen its tools and its model, so that its own complaint is the message."""
+    real, shim = installed("claude-code").program, tmp_path / "claude"
+    told = '{"type":"result","is_error":true,"result":"%s %s"}\\n'
+    lines = [
+        "#!/bin/sh",
+        '[ "$1" = --version ] && echo 1.2.3 && exit',
+        f'{real} "$@" | grep -v "^{{.type.:.result"',
+        f'printf \'{told}\' "$ANTHROPIC_API_KEY" "$ANTHROPIC_BASE_URL/v1"',
+    ]
+    shim.write_text("\n".join(lines) + "\n")
+    shim.chmod(0o755)
+    seen: list[str] = []
+
+    def remember(harness: Any, endpoint: Any) -> None:
+        opened = harness._gateway.open
+
+        def opening(*args: Any, **options: Any) -> Any:
+            session = opened(*args, **options)
+            seen.extend((session.key, session.secret))
+            return session
+
+        harness._gateway.open = opening
+
+    options = {"binary": str(shim)}
+    got = run(lambda: play("claude-code", calling_as_offered(STEPS), options=options, before=remember))
+    failure: JSONObject = got.row["failure"]
+    assert failure["kind"] == "harness" and "reports an error" in failure["message"], failure
+    assert "*** http://127.0.0.1" in failure["message"], failure
+    assert len(seen) == 2 and not any(secret in str(failure) for secret in seen)
+
+
 def test_no_secret_is_on_a_command_line() -> None:
     installed("claude-code"), installed("codex")
     seen: list[str] = []

@@ -101,7 +101,11 @@ def test_a_program_on_path_will_do_and_says_its_version(tmp_path: Path) -> None:
         find("tool", TOOL, binary=tmp_path / "absent")
 
 
-def test_python_of_another_version_is_asked_for() -> None:
+def test_python_of_another_version_is_asked_for(tmp_path: Path) -> None:
     other = Package("pypi", "some-tool", "1.2.3", "tool", python="2.1")
     with pytest.raises(UsageError, match=r"needs Python 2\.1: python2\.1 is not on PATH"):
+        install("tool", other)
+    (tmp_path / "bin" / "python2.1").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bin" / "python2.1").chmod(0o755)
+    with pytest.raises(UsageError, match=r"needs Python 2\.1, and .*python2\.1 does not run"):
         install("tool", other)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gym_mcp.agents import containment
 from gym_mcp.agents.containment import jail_of
 from gym_mcp.agents.package import Installed
 from gym_mcp.agents.place import Place, new_place
@@ -181,6 +182,19 @@ def test_a_killed_coordinator_leaves_nothing(place: Place, contained: bool) -> N
     assert left(place) == []
 
 
+@pytest.mark.parametrize("another_user", [True, False])
+def test_a_contained_program_has_no_privileges(
+    place: Place, another_user: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it stays root, because there is no other user to become."""
+    if not run(namespaces_permitted):
+        missing("namespaces are not permitted here")
+    if not another_user:
+        monkeypatch.setattr(containment, "_another_user", lambda place: None)
+    _, lines = play(place, "grep ^Cap /proc/self/status", contained=True)
+    assert len(lines) == 5 and not any(int(line.split()[1], 16) for line in lines), lines
+
+
 def test_a_jail_that_cannot_be_built_is_said(place: Place) -> None:
     if not run(namespaces_permitted):
         missing("namespaces are not permitted here")
@@ -190,6 +204,24 @@ def test_a_jail_that_cannot_be_built_is_said(place: Place) -> None:
     (place.root / "root").rmdir()
     with pytest.raises(HarnessError, match="containment failed"):
         run(lambda: run_program(jailed, print))
+
+
+@pytest.mark.timeout(20)
+def test_what_an_agent_put_in_the_place_of_a_file_is_not_read(place: Place, tmp_path: Path) -> None:
+    file, secret = place.shown / "told.json", tmp_path / "answers"
+    secret.write_text("42")
+    assert place.read(file) == b""
+    file.symlink_to(secret)
+    assert place.read(file) == b""
+    file.unlink()
+    os.mkfifo(file)
+    assert place.read(file) == b"", "nobody ever writes to it"
+    file.unlink()
+    file.mkdir()
+    assert place.read(file) == b""
+    file.rmdir()
+    file.write_bytes(b"mine")
+    assert place.read(file) == b"mine"
 
 
 def test_places_are_removed() -> None:

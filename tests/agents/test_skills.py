@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ def test_a_folder_of_skills_has_a_content_hash(tmp_path: Path) -> None:
     assert load_skills(str(other)).ref == found.ref, "the place does not count"
     (other / "counting" / "script.py").write_text("print()")
     assert load_skills(str(other)).ref != found.ref
+    (one / ".git").mkdir()
+    (one / ".git" / "index").write_text("1")
+    (one / "NOTES.md").write_text("Of no skill.")
+    assert load_skills(str(one)).ref == found.ref, "what no agent gets does not count"
     found.stage(tmp_path / "there")
     assert (tmp_path / "there" / "counting" / "SKILL.md").read_text() == GOOD
 
@@ -75,8 +80,14 @@ def test_folders_that_hold_none(tmp_path: Path) -> None:
     (tmp_path / "counting" / "link").symlink_to("/etc/passwd")
     with pytest.raises(UsageError, match="holds no links"):
         load_skills(str(tmp_path))
-    (tmp_path / "empty").mkdir()
     (tmp_path / "counting" / "link").unlink()
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "counting").symlink_to(tmp_path / "counting")
+    with pytest.raises(UsageError, match="holds no links"):
+        load_skills(str(linked))
+    shutil.rmtree(linked)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"empty/SKILL\.md"):
         load_skills(str(tmp_path))
 

@@ -11,6 +11,8 @@ import pytest
 
 from gym_mcp import hub
 from tests.cli.support import gym
+from tests.endpoint import Reply, in_turn, message
+from tests.harnesses.test_simple import play
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -50,3 +52,12 @@ def test_it_can_be_loaded_and_nothing_is_overwritten(flags: tuple[str, ...], tmp
     assert again.returncode == 2 and "exists already" in again.stderr
     bad = gym("harness", "new", "One Two", "--dir", str(tmp_path))
     assert bad.returncode == 2 and "`one_two`" in bad.stderr
+
+
+@pytest.mark.parametrize("flags", [(), ("--langgraph",)], ids=["plain", "langgraph"])
+def test_it_tells_the_user_no_answer_that_was_cut_short(flags: tuple[str, ...], tmp_path: Path) -> None:
+    assert gym("harness", "new", "one", *flags, "--dir", str(tmp_path)).returncode == 0
+    cut = Reply([message("I was about to")], incomplete="max_output_tokens")
+    got = play(in_turn(cut), harness=str(tmp_path / "one" / "harness.py"))
+    assert (got.transcript.stop, len(got.bodies)) == ("max_output_tokens", 1)
+    assert [item["role"] for item in got.transcript.items] == ["assistant"]

@@ -85,4 +85,6 @@ def test_the_driver_s_command_line_plays_an_episode_and_names_an_agent_that_fail
     code, output, _ = asyncio.run(run(sys.executable, "-c", "print('done')"))
     assert (code, json.loads(output)) == (0, {"reward": 0.0, "answer": "done", "ledger": []})
     code, _, errors = asyncio.run(run(sys.executable, "-c", "raise SystemExit('no model')"))
-    assert code == 1 and "no model" in errors
+    assert code == 1 and "no model" in errors and "Traceback" not in errors
+    code, _, errors = asyncio.run(run("no-such-python"))
+    assert (code, errors.count("\n")) == (1, 1) and "no-such-python" in errors

@@ -11,9 +11,12 @@ import pytest
 from gym_mcp import hub
 from gym_mcp.agents.agent import Agent, AgentOptions, Launch, Link, Turn
 from gym_mcp.agents.place import new_place
+from gym_mcp.agents.skills import load_skills
 from gym_mcp.cli import harness as verbs
 from gym_mcp.errors import UsageError
 from gym_mcp.types import ToolSpec
+from tests.agents.kit import play, run
+from tests.endpoint import fixed
 
 ROOT = Path(__file__).resolve().parents[2]
 AGENTS = [e.name for e in hub.entries("harness") if "gym_mcp.agents.agent" in e.path.read_text(encoding="utf-8")]
@@ -68,6 +71,8 @@ def test_a_missing_program_is_one_line_that_names_the_command(
         hub.load_harness(name)
     with pytest.raises(UsageError, match=f"harness {name}: no option `versoin`.*`version`"):
         hub.load_harness(name, {"versoin": "1"})
+    with pytest.raises(UsageError, match=f"harness {name}: option contained: .*'auto', True or False$"):
+        hub.load_harness(name, {"contained": "maybe"})
 
 
 @pytest.mark.parametrize("name", [n for n in AGENTS if agent_of(n).resumable])
@@ -76,15 +81,32 @@ def test_it_goes_on_with_the_conversation_that_it_is_given(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in AGENTS if agent_of(n).skills_folder])
-def test_both_arms_of_a_skills_experiment_have_the_same_command(name: str) -> None:
-    """The arms differ by what lies in the skills' folder alone; a plain run may differ from both."""
-    one, other = launched(name, skills=True), launched(name, skills=True)
-    assert [len(a) for a in one.arguments] == [len(a) for a in other.arguments]
+def test_both_arms_of_a_skills_experiment_have_the_same_command_and_files(name: str, tmp_path: Path) -> None:
+    """They differ by what lies in the skills' folder alone."""
+    (tmp_path / "mine" / "counting").mkdir(parents=True)
+    text = "---\nname: counting\ndescription: How to count.\n---\nUpwards.\n"
+    (tmp_path / "mine" / "counting" / "SKILL.md").write_text(text)
+    program, seen = tmp_path / "agent", tmp_path / "seen"
+    look = f'(printf "%s\\n" "$@"; cd .. && find home work -type f) | sed "s|$HOME|HOME|g" > {seen}'
+    program.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo 1.2.3 && exit\n{look}\n')
+    program.chmod(0o755)
+    found: list[set[str]] = []
+    for source in (str(tmp_path / "mine"), "none"):
+        options, skills = {"binary": str(program)}, load_skills(source)
+        run(lambda o=options, s=skills: play(name, fixed("hello"), options=o, skills=s))
+        found.append(set(seen.read_text().splitlines()))
+    assert found[0] - found[1] == {f"home/{agent_of(name).skills_folder}/counting/SKILL.md"}
+    assert found[1] < found[0]
 
 
 def test_inside_harnesses_have_nothing_to_install() -> None:
     with pytest.raises(UsageError, match="nothing to install"):
         verbs._agent("simple")
+
+
+def test_a_name_that_is_near_no_harness_says_what_lists_them() -> None:
+    with pytest.raises(UsageError, match=r"no harness `zzz` \(`gym-mcp list harnesses`\)$"):
+        verbs._agent("zzz")
 
 
 @pytest.mark.slow

@@ -54,18 +54,19 @@ def play(
     limits: Limits | None = None,
     cls: type[Environment[Any]] = Ladder,
     params: JSONObject | None = None,
+    harness: str = "simple",
 ) -> Played:
-    """One episode under the simple harness."""
+    """One episode under the simple harness, or another one that does the same."""
 
     async def main() -> Played:
-        _, harness, _ = hub.load_harness("simple")
+        _, loop, _ = hub.load_harness(harness)
         async with Endpoint(script, record=True) as endpoint, DirectClient(cls) as client:
             task: Task[Any] = Task("t", [user_message("Count.")], {"target": 3, **(data or {})}, params or {})
             episode = await client.open_episode(task, seed=1)
             model = make_model("openai/m", base_url=endpoint.url, price=(1.0, 1.0), max_retries=0)
             try:
                 meter = Meter(model, limits or Limits())
-                transcript = await harness.run(episode.agent, meter, meter._limits)
+                transcript = await loop.run(episode.agent, meter, meter._limits)
             finally:
                 await model.aclose()
             verdict = await episode.verify(transcript)

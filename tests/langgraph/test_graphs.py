@@ -270,7 +270,12 @@ BAD: dict[str, tuple[str, str, str]] = {
     "no such file": ("", "nowhere.py:graph", "no such file"),
     "no such name": ("graph = 1", ":grph", "no `grph`; did you mean `graph`"),
     "no graph": ("graph = 1", ":graph", "not int"),
-    "none at all": ("x = 1", "", "which graph"),
+    "none at all": ("x = 1", "", "no graph in it is called `graph`; write .*:NAME"),
+    "two of them": (
+        "one = StateGraph(MessagesState)\ntwo = StateGraph(MessagesState)",
+        "",
+        "which graph.*found one, two",
+    ),
     "a file that raises": ("raise ValueError('oh no')", "", "raised ValueError when imported: oh no"),
 }
 
@@ -281,6 +286,18 @@ def test_a_mistake_is_one_line_before_anything_runs(source: str, rest: str, word
     with pytest.raises(UsageError, match=words) as caught:
         hub.load_harness(f"langgraph:{spec}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", ["langgraph", "langgraph:"])
+def test_no_file_at_all_is_asked_for(spec: str) -> None:
+    with pytest.raises(UsageError, match=r"which graph\? write langgraph:FILE\.py:GRAPH"):
+        hub.load_harness(spec)
+
+
+def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "my_graph.py").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="raised SyntaxError when imported"):
+        hub.load_harness(f"langgraph:{tmp_path / 'my_graph.py'}")
 
 
 def test_identity_follows_the_file_and_what_it_imports(tmp_path: Path) -> None:

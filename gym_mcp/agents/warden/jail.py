@@ -91,6 +91,7 @@ def _special_mounts(root: str) -> None:
 def become(uid: int | None) -> None:
     """Change to the user `uid` for good, where one is given."""
     kernel.no_new_privileges()
+    kernel.no_capabilities()
     if uid is not None:
         for fd in (1, 2):
             os.fchown(fd, uid, uid)  # else it could not open its own /dev/stdout

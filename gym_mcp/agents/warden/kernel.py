@@ -22,7 +22,7 @@ _LOCKED: Final = ((2, NOSUID), (4, NODEV), (8, NOEXEC), (1024, 1024), (2048, 204
 """(statvfs flag, mount flag): what a mount has, its remount in a user namespace must keep."""
 _PIVOT_ROOT: Final = {"x86_64": 155, "aarch64": 41}
 _DETACH: Final = 2
-_PDEATHSIG, _DUMPABLE, _SUBREAPER, _NO_NEW_PRIVS = 1, 4, 36, 38
+_PDEATHSIG, _DUMPABLE, _CAPBSET_READ, _CAPBSET_DROP, _SUBREAPER, _NO_NEW_PRIVS = 1, 4, 23, 24, 36, 38
 _SIOCSIFFLAGS: Final = 0x8914
 _IFF_UP: Final = 1
 
@@ -53,6 +53,14 @@ def adopt_orphans() -> None:
 
 def no_new_privileges() -> None:
     _prctl(_NO_NEW_PRIVS, 1)
+
+
+def no_capabilities() -> None:
+    """Whatever this process executes has none, root's programs among them."""
+    number = 0
+    while libc.prctl(_CAPBSET_READ, ctypes.c_ulong(number)) >= 0:
+        _prctl(_CAPBSET_DROP, number)
+        number += 1
 
 
 def keep_memory_private() -> None:

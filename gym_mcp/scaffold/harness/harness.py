@@ -5,7 +5,7 @@ from __future__ import annotations
 from gym_mcp.client import AgentSession
 from gym_mcp.errors import LimitReached
 from gym_mcp.harness import Limits
-from gym_mcp.models.base import Model, Request
+from gym_mcp.models.base import Model, Request, Response
 from gym_mcp.options import Options as BaseOptions
 from gym_mcp.toolcalls import output_item, read_arguments
 from gym_mcp.types import Item, ToolResult, Transcript, text_of, user_message
@@ -36,19 +36,19 @@ class MyHarness:
             except LimitReached as limit:  # a spent budget: the episode is scored as it stands
                 transcript.stop = limit.reason
                 return transcript
-            answers, ended = await self._answer(session, response.output)
+            answers, stop = await self._answer(session, response)
             for items in (response.output, answers):
                 transcript.items += items
                 conversation += items
-            if ended or response.incomplete:
-                transcript.stop = response.incomplete or ended
+            if stop:
+                transcript.stop = stop
                 return transcript
 
-    async def _answer(self, session: AgentSession, output: list[Item]) -> tuple[list[Item], str]:
-        """What the model is told after `output`: tool results or the user's reply; and why that is the end."""
+    async def _answer(self, session: AgentSession, response: Response) -> tuple[list[Item], str]:
+        """What the model is told next: tool results or the user's reply; and why that is the end, if it is."""
         answers: list[Item] = []
         ended = False
-        calls = [item for item in output if item.get("type") == "function_call"]
+        calls = [item for item in response.output if item.get("type") == "function_call"]
         for call in calls:
             result = read_arguments(call)
             if not isinstance(result, ToolResult):
@@ -57,7 +57,9 @@ class MyHarness:
             ended = ended or result.ended
         if calls:
             return answers, "ended" if ended else ""
-        said = "".join(text_of(item) for item in output if item.get("role") == "assistant")
+        if response.incomplete:  # cut short: no message that a user could reply to
+            return [], response.incomplete
+        said = "".join(text_of(item) for item in response.output if item.get("role") == "assistant")
         reply = await session.reply(said) if session.multi_turn else None
         return ([], "completed") if reply is None else ([user_message(reply)], "")
 
