@@ -77,7 +77,7 @@ def compare(
     _adjust(contrasts)
     for (i, j), contrast in zip(pairs, contrasts, strict=True):
         contrast.update(a=names[i], b=names[j])
-        contrast["verdict"] = _verdict(contrast, runs[i], metric, margin)
+        contrast["verdict"] = _verdict(contrast, runs[i], metric, margin, len(contrasts))
         contrast["notes"] = _notes(contrast)
     return {
         "schema": 1,
@@ -199,7 +199,7 @@ def _adjust(contrasts: list[JSONObject]) -> None:
         contrast.update(p_holm=h, p_bh=bh)
 
 
-def _verdict(contrast: JSONObject, a: Run, metric: str, margin: float | None) -> JSONObject:
+def _verdict(contrast: JSONObject, a: Run, metric: str, margin: float | None, contrasts: int) -> JSONObject:
     if contrast["difference"] is None:
         return {"code": "cannot_tell", "text": "Cannot tell: no task has a score in both runs."}
     low, high = a.sheet.field_bounds(metric)
@@ -214,6 +214,7 @@ def _verdict(contrast: JSONObject, a: Run, metric: str, margin: float | None) ->
             high=interval["high"] if interval else None,
             equivalence=(equal["low"], equal["high"]) if equal else None,
             p=contrast["p_holm"],
+            contrasts=contrasts,
             margin=margin if margin is not None else MARGIN * width if isfinite(width) else 0.0,
             percent=metric == "pass",
             higher_is_better=_higher(a.sheet, metric),
@@ -221,6 +222,7 @@ def _verdict(contrast: JSONObject, a: Run, metric: str, margin: float | None) ->
             tasks_needed=contrast["tasks_needed"],
             repeats_needed=inf if never == "never" else never,
             tasks=contrast["tasks"],
+            alike=not contrast["flips"],
         )
     )
 

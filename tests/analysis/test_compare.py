@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,63 @@ def test_a_winner(tmp_path: Path) -> None:
     assert found["flips"][-1]["task_id"] == "t14" and found["flips"][-1]["delta"] == -0.25
     assert [f["delta"] for f in found["flips"][:29]] == [0.5] * 29
     assert contrast(tmp_path / "2", RIGHT, LEFT)["verdict"]["code"] == "a_better"
+
+
+LEAD = re.compile(
+    r"^(m/[ab]) is better than (m/[ab]) by ([\d.]+)(?: points)? "
+    r"\((lower is better; )?95% CI \+([\d.]+) to \+([\d.]+), p < 0\.001\)\.$"
+)
+
+
+@pytest.mark.parametrize("metric", ["pass", "reward"])
+@pytest.mark.parametrize("higher", [True, False])
+@pytest.mark.parametrize(("a", "b", "more"), [(LEFT, RIGHT, "b"), (RIGHT, LEFT, "a")])
+def test_a_winner_leads_by_an_amount_inside_its_interval(
+    tmp_path: Path, a: Any, b: Any, more: str, higher: bool, metric: str
+) -> None:
+    """Whoever wins, and whichever way is better: sentence and interval agree, and the numbers keep their sign."""
+    runs = [
+        read(tmp_path / name, scores, model=f"m/{name}", higher_is_better=higher)
+        for name, scores in (("a", a), ("b", b))
+    ]
+    found = compare(runs, metric=metric)["contrasts"][0]
+    best = more if higher else "ba"[more == "b"]
+    said = LEAD.match(found["verdict"]["text"])
+    assert said, found["verdict"]["text"]
+    assert found["verdict"]["code"] == f"{best}_better" and said[1] == f"m/{best}" != said[2]
+    lead, low, high = (float(said[i]) for i in (3, 5, 6))
+    assert 0 < low < lead < high
+    assert bool(said[4]) is (not higher and metric == "reward")
+    interval, sign = found["new_tasks"], 1 if found["difference"] > 0 else -1
+    assert interval["low"] < found["difference"] < interval["high"]
+    scale = 100 if metric == "pass" else 1
+    ends = sorted((sign * interval["low"], sign * interval["high"]))
+    assert (low, high) == pytest.approx([scale * end for end in ends], abs=0.05 if metric == "pass" else 5e-4)
+
+
+def test_a_margin_speaks_of_b_less_a(tmp_path: Path) -> None:
+    a = [[1.0] * 8] * 200 + [[0.0] * 8] * 200
+    b = [*a[:-2], [1.0] + [0.0] * 7, [1.0] + [0.0] * 7]
+    one, other = (contrast(tmp_path / name, *arms)["verdict"] for name, arms in (("1", (a, b)), ("2", (b, a))))
+    assert one["text"] == (
+        "No difference larger than 2.0 points: m/b less m/a is +0.1 points (95% CI -0.0 to +0.1)."
+    )
+    assert other["text"] == (
+        "No difference larger than 2.0 points: m/b less m/a is -0.1 points (95% CI -0.1 to +0.0)."
+    )
+
+
+def test_runs_that_came_out_the_same_say_so(tmp_path: Path) -> None:
+    """Eight tasks that agree are no proof; the number of tasks that would be one is said, and is right."""
+    found = contrast(tmp_path, [[1.0]] * 8, [[1.0]] * 8)["verdict"]
+    assert found["code"] == "cannot_tell" and found["text"] == (
+        "Cannot tell: m/b and m/a came out the same on each of 8 tasks (95% CI -27.7 to +27.7, p 1.000). "
+        "A difference larger than 27.7 points is ruled out, a smaller one is not. "
+        "115 tasks that come out the same would rule out 2.0 points."
+    )
+    codes = [contrast(tmp_path / str(n), [[1.0]] * n, [[1.0]] * n)["verdict"]["code"] for n in (114, 115)]
+    assert codes == ["cannot_tell", "equivalent"]
+    assert "same on the one task (no interval" in contrast(tmp_path / "1", [[1.0]], [[1.0]])["verdict"]["text"]
 
 
 def test_cannot_tell_says_what_would_settle_it(tmp_path: Path) -> None:
@@ -75,6 +133,7 @@ def test_many_comparisons_are_adjusted(tmp_path: Path) -> None:
     assert [(c["a"], c["b"]) for c in found] == [("m/0", "m/1"), ("m/0", "m/2"), ("m/0", "m/3")]
     assert all(c["p"] <= c["p_bh"] <= c["p_holm"] for c in found)
     assert max(c["p_holm"] / c["p"] for c in found) == pytest.approx(3.0)
+    assert all("after Holm)." in c["verdict"]["text"] for c in found)
     assert len(compare(runs, all_pairs=True)["contrasts"]) == 6
 
 
@@ -172,8 +231,18 @@ def test_other_metrics(tmp_path: Path) -> None:
     assert found["difference"] == pytest.approx(0.475 / 2) and found["verdict"]["code"] == "b_better"
     cost = contrast(tmp_path / "2", LEFT, RIGHT, metric="usage.cost")
     assert cost["difference"] == 0.0 and cost["verdict"]["code"] == "cannot_tell"
+    assert cost["verdict"]["text"].endswith("came out the same on each of 30 tasks (no interval, p 1.000).")
     with pytest.raises(UsageError, match=r"--metric component.half: .*has no such number.*components\.half"):
         contrast(tmp_path / "3", LEFT, RIGHT, metric="component.half")
+
+
+def test_every_task_a_call_less_needs_no_interval(tmp_path: Path) -> None:
+    """The same difference on each of 30 tasks of a metric without a range: no spread, and no doubt."""
+    usage = [[{"usage": {"model_calls": calls}}] * 120 for calls in (3, 2)]
+    runs = [read(tmp_path / f"{i}", LEFT, model=f"m/{i}", rows=rows) for i, rows in enumerate(usage)]
+    found = compare(runs, metric="usage.model_calls")["contrasts"][0]
+    assert found["new_tasks"] is None and found["verdict"]["code"] == "b_better"
+    assert found["verdict"]["text"] == "m/1 is better than m/0 by 1 (lower is better; no interval, p < 0.001)."
 
 
 def test_permuting_rows_changes_no_bit(tmp_path: Path) -> None:
