@@ -68,8 +68,11 @@ def compare(
     """
     if len(runs) < 2:
         raise UsageError("eval compare: give two run directories or more")
+    if len({run.path.resolve() for run in runs}) < len(runs):
+        raise UsageError("eval compare: a run directory is named twice")
     for run in runs:
         _check_metric(run, metric)
+    _check_margin(margin, runs[0], metric)
     shared = shared_tasks(runs, intersect=intersect, across_prompts=across_prompts)
     pairs = list(combinations(range(len(runs)), 2)) if all_pairs else [(0, i) for i in range(1, len(runs))]
     names = arm_names(runs)
@@ -94,6 +97,16 @@ def _check_metric(run: Run, metric: str) -> None:
     if metric not in ("pass", "reward") and metric not in run.sheet.columns:
         known = ["pass", "reward", *run.sheet.columns]
         raise UsageError(f"--metric {metric}: {run.path} has no such number{did_you_mean(metric, known)}")
+
+
+def _check_margin(margin: float | None, run: Run, metric: str) -> None:
+    low, high = run.sheet.field_bounds(metric)
+    if margin is not None and margin >= high - low:
+        points = " (0.02 are 2 points)" if metric == "pass" else ""
+        raise UsageError(
+            f"--margin {margin:g}: as large as the range of `{metric}`, {low:g} to {high:g}: "
+            f"every run would be no different; give a part of it{points}"
+        )
 
 
 def arm_names(runs: Sequence[Run]) -> list[str]:

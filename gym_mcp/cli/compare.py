@@ -30,7 +30,9 @@ docs/statistics.md names the source of every number.""",
 @click.option("--intersect", is_flag=True, help="Compare the tasks that are the same where the sets differ.")
 @click.option("--across-prompts", is_flag=True, help="Tasks whose prompts differ, and nothing else, are the same.")
 @click.option(
-    "--margin", type=click.FloatRange(0, min_open=True), help="What is no difference.  [default: 2% of the range]"
+    "--margin",
+    type=click.FloatRange(0, min_open=True),
+    help="What is no difference, in the metric's unit: of pass 0.02 are 2 points.  [default: 2% of the range]",
 )
 @click.option("--all-pairs", is_flag=True, help="Every run with every other, instead of with the first.")
 @click.option(

@@ -13,6 +13,7 @@ import pytest
 
 from gym_mcp.analysis.changes import causes, changes
 from gym_mcp.analysis.compare import compare, compare_paths
+from gym_mcp.analysis.read import read_run
 from gym_mcp.errors import UsageError
 from tests.analysis.made import Score, read, rewrite_rows, write_run
 from tests.cli.support import gym
@@ -79,6 +80,20 @@ def test_a_margin_speaks_of_b_less_a(tmp_path: Path) -> None:
     assert other["text"] == (
         "No difference larger than 2.0 points: m/b less m/a is -0.1 points (95% CI -0.1 to +0.0)."
     )
+
+
+def test_a_margin_as_large_as_the_range_is_refused(tmp_path: Path) -> None:
+    """Two points are 0.02: with `--margin 2` no two runs would ever differ."""
+    with pytest.raises(UsageError, match=r"--margin 2: as large as the range of `pass`, 0 to 1: .*0\.02 are"):
+        contrast(tmp_path, LEFT, RIGHT, margin=2.0)
+    assert contrast(tmp_path / "2", LEFT, RIGHT, metric="usage.cost", margin=2.0)["difference"] == 0.0
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "a", LEFT)
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(UsageError, match="a run directory is named twice"):
+        compare([read_run(path), read_run(tmp_path / "link")])
 
 
 def test_runs_that_came_out_the_same_say_so(tmp_path: Path) -> None:
