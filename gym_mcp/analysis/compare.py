@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 from math import inf, isfinite, isinf
-from pathlib import Path
 
 from gym_mcp.analysis.changes import causes, changes
 from gym_mcp.analysis.estimates import as_json, estimate
 from gym_mcp.analysis.missingness import missingness
 from gym_mcp.analysis.pairing import Shared, paired_scores, shared_tasks
-from gym_mcp.analysis.read import Run, read_run
+from gym_mcp.analysis.read import Run
 from gym_mcp.analysis.sheet import Sheet
 from gym_mcp.analysis.verdict import LEVEL, Evidence, verdict
 from gym_mcp.errors import UsageError
@@ -34,22 +33,6 @@ from gym_mcp.types import JSONObject
 
 MARGIN = 0.02
 """Share of the range of scores that counts as no difference, unless said otherwise."""
-
-
-def compare_paths(
-    paths: Sequence[Path],
-    *,
-    metric: str = "pass",
-    intersect: bool = False,
-    across_prompts: bool = False,
-    margin: float | None = None,
-    all_pairs: bool = False,
-) -> JSONObject:
-    """`compare` of the runs in these directories."""
-    runs = [read_run(path) for path in paths]
-    return compare(
-        runs, metric=metric, intersect=intersect, across_prompts=across_prompts, margin=margin, all_pairs=all_pairs
-    )
 
 
 def compare(

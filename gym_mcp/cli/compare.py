@@ -50,10 +50,11 @@ def compare_command(
     as_json: bool,
 ) -> None:
     """Compare RUN_DIRS on the tasks that they share, and say what can be said."""
-    from gym_mcp.analysis.compare import compare_paths
+    from gym_mcp.analysis.compare import compare
+    from gym_mcp.analysis.read import read_run
 
-    found = compare_paths(
-        run_dirs,
+    found = compare(
+        [read_run(path) for path in run_dirs],
         metric=metric,
         intersect=intersect,
         across_prompts=across_prompts,

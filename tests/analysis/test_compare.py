@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gym_mcp.analysis.changes import causes, changes
-from gym_mcp.analysis.compare import compare, compare_paths
+from gym_mcp.analysis.compare import compare
 from gym_mcp.analysis.read import read_run
 from gym_mcp.errors import UsageError
 from tests.analysis.made import Score, read, rewrite_rows, write_run
@@ -267,10 +267,10 @@ def test_permuting_rows_changes_no_bit(tmp_path: Path) -> None:
         kinds: list[Score] = [0.0, 0.3, 1.0, "model"]
         scores = [[rng.choice(kinds) for _ in range(5)] for _ in range(40)]
         paths.append(write_run(tmp_path / name, scores, model=name))
-    before = compare_paths(paths, metric="reward")
+    before = compare([read_run(path) for path in paths], metric="reward")
     for path in paths:
         rewrite_rows(path, lambda lines: rng.sample(lines, len(lines)))
-    assert compare_paths(paths, metric="reward") == before
+    assert compare([read_run(path) for path in paths], metric="reward") == before
 
 
 def test_the_command(tmp_path: Path) -> None:
@@ -284,6 +284,8 @@ def test_the_command(tmp_path: Path) -> None:
         "and 27 more",
     ):
         assert text in done.stdout
-    assert json.loads(gym("eval", "compare", str(a), str(b), "--json").stdout) == compare_paths([a, b])
+    assert json.loads(gym("eval", "compare", str(a), str(b), "--json").stdout) == compare(
+        [read_run(a), read_run(b)]
+    )
     alone = gym("eval", "compare", str(a))
     assert alone.returncode == 2 and "give two run directories or more" in alone.stderr
