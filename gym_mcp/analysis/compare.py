@@ -52,7 +52,7 @@ def compare(
     if len(runs) < 2:
         raise UsageError("eval compare: give two run directories or more")
     if len({run.path.resolve() for run in runs}) < len(runs):
-        raise UsageError("eval compare: a run directory is named twice")
+        raise UsageError("a run directory is named twice: a run is compared with another one")
     for run in runs:
         _check_metric(run, metric)
     _check_margin(margin, runs[0], metric)
