@@ -131,7 +131,7 @@ def _contrast(runs: Sequence[Run], shared: Shared, metric: str, pair: tuple[int,
     contrast["tasks_without_pair"] = len(shared.ids) - len(ids)
     _, (one, other) = paired_scores((a, b), both, metric, failed_as_worst=True)
     contrast["failed_as_worst"] = _difference(one, other)
-    contrast["missingness"] = missingness(a, b, both, (0, 1))
+    contrast["missingness"] = missingness(a, b, both)
     return contrast
 
 
