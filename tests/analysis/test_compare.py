@@ -287,5 +287,6 @@ def test_the_command(tmp_path: Path) -> None:
     assert json.loads(gym("eval", "compare", str(a), str(b), "--json").stdout) == compare(
         [read_run(a), read_run(b)]
     )
+    assert re.search(r"p +0\.0000  paired t\n +permutation +0\.0000  exact, mid-p 0\.0000\n", done.stdout)
     alone = gym("eval", "compare", str(a))
     assert alone.returncode == 2 and "give two run directories or more" in alone.stderr
