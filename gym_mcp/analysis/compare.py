@@ -77,8 +77,8 @@ def compare(
 
 
 def _check_metric(run: Run, metric: str) -> None:
-    if metric not in ("pass", "reward") and metric not in run.sheet.columns:
-        known = ["pass", "reward", *run.sheet.columns]
+    if metric != "pass" and metric not in run.sheet.columns:
+        known = ["pass", *run.sheet.columns]
         raise UsageError(f"--metric {metric}: {run.path} has no such number{did_you_mean(metric, known)}")
 
 

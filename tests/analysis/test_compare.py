@@ -249,6 +249,8 @@ def test_other_metrics(tmp_path: Path) -> None:
     assert cost["verdict"]["text"].endswith("came out the same on each of 30 tasks (no interval, p 1.000).")
     with pytest.raises(UsageError, match=r"--metric component.half: .*has no such number.*components\.half"):
         contrast(tmp_path / "3", LEFT, RIGHT, metric="component.half")
+    with pytest.raises(UsageError, match="known: pass, reward, tool_calls, "):
+        contrast(tmp_path / "4", LEFT, RIGHT, metric="zzz")
 
 
 def test_every_task_a_call_less_needs_no_interval(tmp_path: Path) -> None:
