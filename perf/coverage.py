@@ -65,8 +65,9 @@ def one_run(rng: np.random.Generator, shape: str, tasks: int, repeats: int, resa
     effect = -0.1 * mean if a > b else 0.1 * (1 - mean)
     one, other = (scores_of(rng.binomial(repeats, x), repeats) for x in (p, q))
     gaps = [y - x for x, y in zip(one.means, other.means, strict=True)]
-    boot = bootstrap_interval(one.means, resamples=resamples) if resamples else None
-    boot = boot or new_tasks(one)  # without any spread there is nothing to resample
+    boot = None
+    if resamples:  # without any spread there is nothing to resample
+        boot = bootstrap_interval(one.means, resamples=resamples) or new_tasks(one)
     return [
         holds(new_tasks(one), mean),
         holds(mean_interval(one.means, bounds=(0.0, 1.0)), mean),
@@ -141,6 +142,8 @@ def table(
 def within(found: dict[Cell, list[float]], headers: Sequence[str], low: float, high: float) -> Iterator[str]:
     for i, header in enumerate(headers):
         values = [v[i] for v in found.values() if v[i] == v[i]]
+        if not values:
+            continue
         inside = sum(low <= v <= high for v in values)
         yield (
             f"{header}: {inside} of {len(values)} within {low:g}-{high:g} %, "

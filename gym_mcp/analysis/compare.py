@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 from math import inf, isfinite, isinf
-from pathlib import Path
 
 from gym_mcp.analysis.changes import causes, changes
 from gym_mcp.analysis.estimates import as_json, estimate
 from gym_mcp.analysis.missingness import missingness
 from gym_mcp.analysis.pairing import Shared, paired_scores, shared_tasks
-from gym_mcp.analysis.read import Run, read_run
+from gym_mcp.analysis.read import Run
 from gym_mcp.analysis.sheet import Sheet
 from gym_mcp.analysis.verdict import LEVEL, Evidence, verdict
 from gym_mcp.errors import UsageError
@@ -36,22 +35,6 @@ MARGIN = 0.02
 """Share of the range of scores that counts as no difference, unless said otherwise."""
 
 
-def compare_paths(
-    paths: Sequence[Path],
-    *,
-    metric: str = "pass",
-    intersect: bool = False,
-    across_prompts: bool = False,
-    margin: float | None = None,
-    all_pairs: bool = False,
-) -> JSONObject:
-    """`compare` of the runs in these directories."""
-    runs = [read_run(path) for path in paths]
-    return compare(
-        runs, metric=metric, intersect=intersect, across_prompts=across_prompts, margin=margin, all_pairs=all_pairs
-    )
-
-
 def compare(
     runs: Sequence[Run],
     *,
@@ -68,8 +51,11 @@ def compare(
     """
     if len(runs) < 2:
         raise UsageError("eval compare: give two run directories or more")
+    if len({run.path.resolve() for run in runs}) < len(runs):
+        raise UsageError("a run directory is named twice: a run is compared with another one")
     for run in runs:
         _check_metric(run, metric)
+    _check_margin(margin, runs[0], metric)
     shared = shared_tasks(runs, intersect=intersect, across_prompts=across_prompts)
     pairs = list(combinations(range(len(runs)), 2)) if all_pairs else [(0, i) for i in range(1, len(runs))]
     names = arm_names(runs)
@@ -77,7 +63,7 @@ def compare(
     _adjust(contrasts)
     for (i, j), contrast in zip(pairs, contrasts, strict=True):
         contrast.update(a=names[i], b=names[j])
-        contrast["verdict"] = _verdict(contrast, runs[i], metric, margin)
+        contrast["verdict"] = _verdict(contrast, runs[i], metric, margin, len(contrasts))
         contrast["notes"] = _notes(contrast)
     return {
         "schema": 1,
@@ -91,9 +77,19 @@ def compare(
 
 
 def _check_metric(run: Run, metric: str) -> None:
-    if metric not in ("pass", "reward") and metric not in run.sheet.columns:
-        known = ["pass", "reward", *run.sheet.columns]
+    if metric != "pass" and metric not in run.sheet.columns:
+        known = ["pass", *run.sheet.columns]
         raise UsageError(f"--metric {metric}: {run.path} has no such number{did_you_mean(metric, known)}")
+
+
+def _check_margin(margin: float | None, run: Run, metric: str) -> None:
+    low, high = run.sheet.field_bounds(metric)
+    if margin is not None and margin >= high - low:
+        points = " (0.02 are 2 points)" if metric == "pass" else ""
+        raise UsageError(
+            f"--margin {margin:g}: as large as the range of `{metric}`, {low:g} to {high:g}: "
+            f"every run would be no different; give a part of it{points}"
+        )
 
 
 def arm_names(runs: Sequence[Run]) -> list[str]:
@@ -135,7 +131,7 @@ def _contrast(runs: Sequence[Run], shared: Shared, metric: str, pair: tuple[int,
     contrast["tasks_without_pair"] = len(shared.ids) - len(ids)
     _, (one, other) = paired_scores((a, b), both, metric, failed_as_worst=True)
     contrast["failed_as_worst"] = _difference(one, other)
-    contrast["missingness"] = missingness(a, b, both, (0, 1))
+    contrast["missingness"] = missingness(a, b, both)
     return contrast
 
 
@@ -199,7 +195,7 @@ def _adjust(contrasts: list[JSONObject]) -> None:
         contrast.update(p_holm=h, p_bh=bh)
 
 
-def _verdict(contrast: JSONObject, a: Run, metric: str, margin: float | None) -> JSONObject:
+def _verdict(contrast: JSONObject, a: Run, metric: str, margin: float | None, contrasts: int) -> JSONObject:
     if contrast["difference"] is None:
         return {"code": "cannot_tell", "text": "Cannot tell: no task has a score in both runs."}
     low, high = a.sheet.field_bounds(metric)
@@ -214,6 +210,7 @@ def _verdict(contrast: JSONObject, a: Run, metric: str, margin: float | None) ->
             high=interval["high"] if interval else None,
             equivalence=(equal["low"], equal["high"]) if equal else None,
             p=contrast["p_holm"],
+            contrasts=contrasts,
             margin=margin if margin is not None else MARGIN * width if isfinite(width) else 0.0,
             percent=metric == "pass",
             higher_is_better=_higher(a.sheet, metric),
@@ -221,6 +218,7 @@ def _verdict(contrast: JSONObject, a: Run, metric: str, margin: float | None) ->
             tasks_needed=contrast["tasks_needed"],
             repeats_needed=inf if never == "never" else never,
             tasks=contrast["tasks"],
+            alike=not contrast["flips"],
         )
     )
 

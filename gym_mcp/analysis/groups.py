@@ -37,8 +37,9 @@ def groups_by(run: Run, field: str) -> JSONObject:
         raise UsageError(f"--by {field}: {len(slots)} different values, at most {MOST} make groups")
     names = sorted(slots, key=_natural)
     level = 1 - 0.05 / max(1, len(names))
-    rows = [_group(run.sheet, name, slots[name], level) for name in names]
-    _against_rest(run.sheet, rows, [slots[name] for name in names])
+    passes = [_scores(run.sheet, slots[name], "pass") for name in names]
+    rows = [_group(run.sheet, name, slots[name], p, level) for name, p in zip(names, passes, strict=True)]
+    _against_rest(rows, [p.means for p in passes])
     return {"field": field, "of_rollouts": outcome, "simultaneous_level": level, "groups": rows}
 
 
@@ -82,8 +83,8 @@ def _natural(name: str) -> tuple[bool, float, str]:
         return name == NONE, float("inf"), name
 
 
-def _group(sheet: Sheet, name: str, slots: list[int], level: float) -> JSONObject:
-    passes, rewards = _scores(sheet, slots, "pass"), _scores(sheet, slots, "reward")
+def _group(sheet: Sheet, name: str, slots: list[int], passes: TaskScores, level: float) -> JSONObject:
+    rewards = _scores(sheet, slots, "reward")
     return {
         "value": name,
         "tasks": len({slot // sheet.repeats for slot in slots}),
@@ -105,21 +106,15 @@ def _scores(sheet: Sheet, slots: list[int], metric: str) -> TaskScores:
     return TaskScores.of(tasks.values(), sheet.field_bounds(metric))
 
 
-def _against_rest(sheet: Sheet, rows: list[JSONObject], slots: list[list[int]]) -> None:
+def _against_rest(rows: list[JSONObject], means: list[list[float]]) -> None:
     """Pass rate of each group less that of all others, by Welch's (1947) t on task means, adjusted by Holm."""
-    if len(rows) < 2:
-        return
-    means = [_scores(sheet, mine, "pass").means for mine in slots]
-    tests = []
+    tests: dict[int, tuple[float, float]] = {}
     for i, own in enumerate(means):
-        rest = [m for j, other in enumerate(means) if j != i for m in other]
-        tests.append(_welch(own, rest))
-    able = [i for i, test in enumerate(tests) if test is not None]
-    adjusted = holm([tests[i][1] for i in able])  # type: ignore[index]
-    for i, p in zip(able, adjusted, strict=True):
-        test = tests[i]
-        assert test is not None
-        rows[i]["vs_rest"] = {"difference": test[0], "p": test[1], "p_holm": p}
+        test = _welch(own, [m for j, other in enumerate(means) if j != i for m in other])
+        if test is not None:
+            tests[i] = test
+    for (i, (difference, p)), adjusted in zip(tests.items(), holm([p for _, p in tests.values()]), strict=True):
+        rows[i]["vs_rest"] = {"difference": difference, "p": p, "p_holm": adjusted}
 
 
 def _welch(a: list[float], b: list[float]) -> tuple[float, float] | None:

@@ -11,16 +11,17 @@ from gym_mcp.metrics.signflip import sign_flip
 from gym_mcp.types import JSONObject
 
 
-def missingness(a: Run, b: Run, shared: Shared, at: tuple[int, int]) -> JSONObject:
-    """Failed and missing rollouts of both arms on the shared tasks, and whether their failure rates differ.
+def missingness(a: Run, b: Run, shared: Shared) -> JSONObject:
+    """Failed and missing rollouts of two arms on their shared tasks, and whether their failure rates differ.
 
     `p`: sign-flip test of the tasks' failure shares. `informative` when p < 0.05 or the rates are 5 points apart.
     """
-    one, other = (_shares(run.sheet, shared.indexes[i]) for run, i in ((a, at[0]), (b, at[1])))
+    arms = [(run.sheet, indexes) for run, indexes in zip((a, b), shared.indexes, strict=True)]
+    one, other = (_shares(*arm) for arm in arms)
     p = sign_flip([y - x for x, y in zip(one, other, strict=True)]).p_mid
     rates = [fsum(shares) / len(shares) if shares else 0.0 for shares in (one, other)]
-    counts = [_count(run.sheet, shared.indexes[i], FAILED) for run, i in ((a, at[0]), (b, at[1]))]
-    missing = [_count(run.sheet, shared.indexes[i], MISSING) for run, i in ((a, at[0]), (b, at[1]))]
+    counts = [_count(*arm, FAILED) for arm in arms]
+    missing = [_count(*arm, MISSING) for arm in arms]
     return {
         "failed": counts,
         "missing": missing,

@@ -69,9 +69,7 @@ def _counts(sheet: Sheet, scores: TaskScores) -> JSONObject:
         "tasks": sheet.tasks,
         "repeats": sheet.repeats,
         "tasks_scored": len(counts),
-        "scored_per_task": {"min": counts[0], "median": counts[len(counts) // 2], "max": counts[-1]}
-        if counts
-        else None,
+        "scored_per_task": _range(counts),
         "equal_repeats": bool(counts) and counts[0] == counts[-1] and len(counts) == sheet.tasks,
     }
 
@@ -111,29 +109,42 @@ def environment_metrics(run: Run) -> JSONObject | None:
         return {"error": f"{cls.name}.metrics raised {type(e).__name__}: {e}"}
 
 
-def per_task(run: Run) -> Iterator[JSONObject]:
-    """One row a task, also for those without a score: `docs/statistics.md` has the fields."""
+def task_rows(run: Run) -> Iterator[JSONObject]:
+    """What became of each task, also of those without a score: the first fields of `per_task`."""
     sheet, n = run.sheet, run.sheet.repeats
-    names = [c for c in sheet.columns if c != "reward"]
-    answered = bool(sheet.answer_sources.keys() - {"none"})
     for index, task in enumerate(run.task_rows()):
         slots = range(index * n, (index + 1) * n)
-        scored = [i for i in slots if sheet.state[i] == SCORED]
-        rewards = [sheet.columns["reward"][i] for i in scored]
-        passed = sum(1 for i in scored if sheet.passes[i])
+        states = [sheet.state[i] for i in slots]
+        rewards = [sheet.columns["reward"][i] if sheet.state[i] == SCORED else None for i in slots]
+        scored = [r for r in rewards if r is not None]
+        passed = sum(1 for i in slots if sheet.passes[i] == 1.0)
         yield {
             "task_id": task["id"],
             "task_index": index,
             "n": len(scored),
             "c": passed,
-            "failed": sum(1 for i in slots if sheet.state[i] == FAILED),
-            "missing": sum(1 for i in slots if sheet.state[i] == MISSING),
+            "failed": states.count(FAILED),
+            "missing": states.count(MISSING),
             "bucket": _bucket(len(scored), passed),
-            "rewards": [sheet.columns["reward"][i] if sheet.state[i] == SCORED else None for i in slots],
+            "rewards": rewards,
             "pass_rate": passed / len(scored) if scored else None,
-            "mean": fsum(rewards) / len(rewards) if scored else None,
+            "mean": fsum(scored) / len(scored) if scored else None,
+        }
+
+
+def per_task(run: Run) -> Iterator[JSONObject]:
+    """One row a task, also for those without a score: `docs/statistics.md` has the fields."""
+    sheet, n = run.sheet, run.sheet.repeats
+    names = [c for c in sheet.columns if c != "reward"]
+    answered = bool(sheet.answer_sources.keys() - {"none"})
+    for row in task_rows(run):
+        slots = range(row["task_index"] * n, (row["task_index"] + 1) * n)
+        scored = [i for i in slots if sheet.state[i] == SCORED]
+        rewards = [r for r in row["rewards"] if r is not None]
+        yield {
+            **row,
             "variance": TaskScores.of([rewards]).variances[0] if len(scored) > 1 else None,
-            **_task_curves(sheet, rewards, passed),
+            **_task_curves(sheet, rewards, row["c"]),
             "majority": _task_votes(sheet, scored, rewards) if answered and scored else None,
             "fields": {name: mean for name in names if (mean := _mean_of(sheet, name, slots)) is not None},
         }

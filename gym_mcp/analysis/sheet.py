@@ -57,7 +57,6 @@ class Sheet:
         self.stops: Counter[str] = Counter()
         self.doubled = 0
         self._passes: array[float] | None = None
-        self._passes_of = 0
         self._ignored: array[float] | None = None
         self._kept: dict[tuple[str, bool], TaskScores] = {}
         self._groups: list[tuple[str, dict[str, array[float]]]] = [(group, {}) for group in _NESTED]
@@ -79,6 +78,7 @@ class Sheet:
         if slot is None:
             return False
         self._kept.clear()
+        self._passes = None
         if self.state[slot]:
             self.doubled += 1
             return True
@@ -124,6 +124,7 @@ class Sheet:
         if any(map(self.state.__getitem__, part.slots)):
             return False
         self._kept.clear()
+        self._passes = None
         for name, values in part.columns.items():
             column = self._column(name)
             for slot, value in zip(part.slots, values, strict=True):
@@ -189,10 +190,9 @@ class Sheet:
     @property
     def passes(self) -> array[float]:
         """1 where the reward is a full score, else 0; NaN without a score."""
-        if self._passes is None or self._passes_of != self.scored:
+        if self._passes is None:
             best, rewards = self.best, self.columns["reward"]
             self._passes = array("d", (nan if r != r else float(is_full(r, best)) for r in rewards))
-            self._passes_of = self.scored
         return self._passes
 
     def task_values(self, column: array[float], failed_as: float | None = None) -> Iterator[list[float]]:

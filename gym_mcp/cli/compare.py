@@ -30,7 +30,9 @@ docs/statistics.md names the source of every number.""",
 @click.option("--intersect", is_flag=True, help="Compare the tasks that are the same where the sets differ.")
 @click.option("--across-prompts", is_flag=True, help="Tasks whose prompts differ, and nothing else, are the same.")
 @click.option(
-    "--margin", type=click.FloatRange(0, min_open=True), help="What is no difference.  [default: 2% of the range]"
+    "--margin",
+    type=click.FloatRange(0, min_open=True),
+    help="What is no difference, in the metric's unit: of pass 0.02 are 2 points.  [default: 2% of the range]",
 )
 @click.option("--all-pairs", is_flag=True, help="Every run with every other, instead of with the first.")
 @click.option(
@@ -48,10 +50,11 @@ def compare_command(
     as_json: bool,
 ) -> None:
     """Compare RUN_DIRS on the tasks that they share, and say what can be said."""
-    from gym_mcp.analysis.compare import compare_paths
+    from gym_mcp.analysis.compare import compare
+    from gym_mcp.analysis.read import read_run
 
-    found = compare_paths(
-        run_dirs,
+    found = compare(
+        [read_run(path) for path in run_dirs],
         metric=metric,
         intersect=intersect,
         across_prompts=across_prompts,
@@ -99,13 +102,13 @@ def _contrast(c: dict[str, Any], percent: bool, contrasts: int, flips: int) -> l
     if c["difference"] is None:
         return lines
     lines += [
-        f"  difference        {_signed(c['difference'], percent)} over {c['tasks']} tasks",
+        f"  difference        {_signed(c['difference'], percent)} over {_tasks(c['tasks'])}",
         f"  new tasks         {_range(c['new_tasks'], percent, '95% CI ')}  paired by task",
     ]
     if c["these_tasks"]:
         lines.append(f"  these tasks       {_range(c['these_tasks'], percent, '95% CI ')}  luck within tasks only")
     lines.append(f"  bootstrap         {_range(c['bootstrap'], percent, '95% CI ')}")
-    lines.append(f"  p                 {_p(c)}")
+    lines += _tests(c)
     if contrasts > 1:
         lines.append(
             f"  adjusted p        {c['p_holm']:.4f} Holm, {c['p_bh']:.4f} BH, over {contrasts} comparisons"
@@ -117,17 +120,17 @@ def _contrast(c: dict[str, Any], percent: bool, contrasts: int, flips: int) -> l
     return lines + _turned(c, percent, flips)
 
 
-def _p(c: dict[str, Any]) -> str:
-    tests = c["tests"]
-    flips, m = tests["permutation"], tests["mcnemar"]
-    name = "paired t" if c["p"] == tests["paired_t"] else "permutation"
-    text = (
-        f"{c['p']:.4f}  {name}; {flips['method']} permutation of {flips['tasks_that_differ']} tasks that differ "
-    )
-    text += f"{flips['p']:.4f}, mid-p {flips['p_mid']:.4f}"
+def _tests(c: dict[str, Any]) -> list[str]:
+    """The p that the verdict rests on, and what the other tests say."""
+    flips, m = c["tests"]["permutation"], c["tests"]["mcnemar"]
+    name = "paired t" if c["p"] == c["tests"]["paired_t"] else "permutation"
+    lines = [
+        f"  p                 {c['p']:.4f}  {name}",
+        f"  permutation       {flips['p']:.4f}  {flips['method']}, mid-p {flips['p_mid']:.4f}",
+    ]
     if m is not None:
-        text += f"; McNemar {m['p_exact']:.4f}: {m['only_b']} won, {m['only_a']} lost"
-    return text
+        lines.append(f"  McNemar           {m['p_exact']:.4f}  {m['only_b']} won, {m['only_a']} lost")
+    return lines
 
 
 def _turned(c: dict[str, Any], percent: bool, flips: int) -> list[str]:
@@ -135,7 +138,7 @@ def _turned(c: dict[str, Any], percent: bool, flips: int) -> list[str]:
     if not rows or not flips:
         return []
     up = sum(1 for r in rows if r["delta"] > 0)
-    lines = [f"  {len(rows)} tasks turned: {up} up, {len(rows) - up} down"]
+    lines = [f"  {_tasks(len(rows))} turned: {up} up, {len(rows) - up} down"]
     lines += [
         f"    {_signed(r['delta'], percent):>12}  {r['task_id']}  "
         f"{_value(r['a'], percent)} -> {_value(r['b'], percent)}"
@@ -144,6 +147,10 @@ def _turned(c: dict[str, Any], percent: bool, flips: int) -> list[str]:
     if len(rows) > flips:
         lines.append(f"    ... and {len(rows) - flips} more (--flips, --json)")
     return lines
+
+
+def _tasks(count: int) -> str:
+    return "1 task" if count == 1 else f"{count:,} tasks"
 
 
 def _value(value: float | None, percent: bool) -> str:

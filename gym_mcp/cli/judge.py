@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,6 +66,7 @@ def calibrate(
     as_json: bool,
 ) -> None:
     """Ask a judge about labelled examples: agreement, repeatability, and bias by position and length."""
+    from gym_mcp.coordinator.journal import line_of, replace_file
     from gym_mcp.errors import JudgeError
     from gym_mcp.judge import make_judge
     from gym_mcp.judging.calibrate import Judged, judge_all
@@ -89,8 +89,7 @@ def calibrate(
 
     judged = asyncio.run(main())
     if out is not None:
-        lines = (json.dumps(one.as_json(), ensure_ascii=False) for one in judged)
-        out.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        replace_file(out, (line_of(one.as_json()) for one in judged))
     report = {
         "judge": spec,
         "prompt": {"name": prompt_name, "digest": prompt.digest},
@@ -109,11 +108,14 @@ def _prompt(name: str) -> Any:
     from gym_mcp.errors import UsageError
     from gym_mcp.judging.examples import verifiers
 
-    path = Path(name)
+    path, module = Path(name), verifiers("judge")
     try:
-        return verifiers("judge").Prompt.named(path if path.suffix or path.is_file() else name)
-    except (OSError, UnicodeDecodeError) as e:
-        raise UsageError(f"--prompt {name}: neither a readable text file nor a built-in prompt ({e})") from None
+        return module.Prompt.named(path if path.suffix or path.is_file() else name)
+    except (OSError, UnicodeDecodeError):
+        known = ", ".join(sorted(p.stem for p in Path(module.__file__).with_name("prompts").glob("*.txt")))
+        raise UsageError(
+            f"--prompt {name}: neither a readable text file nor a built-in prompt ({known})"
+        ) from None
 
 
 def text(report: dict[str, Any]) -> str:

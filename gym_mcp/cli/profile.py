@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gym_mcp.cli.common import emit_json, json_option, table, width
+from gym_mcp.cli.summary import percent
 
 Rows = list[tuple[str, str, str]]
 _EFFORT = (
@@ -224,10 +225,6 @@ def _groups(groups: dict[str, Any]) -> list[str]:
 def _stands_out(group: dict[str, Any]) -> str:
     rest = group["vs_rest"]
     return " *" if rest and rest["p_holm"] < 0.05 else ""
-
-
-def percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}%"
 
 
 def percent_range(interval: dict[str, Any] | None) -> str:

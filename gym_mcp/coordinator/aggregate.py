@@ -145,8 +145,8 @@ def _lines(sources: Sequence[Source], tasks: int, repeats: int) -> Iterator[byte
                 yield line if same else journal.line_of(moved)
                 continue
             other = sources[owner[slot]]
-            known = _row_at(other, offsets[slot])
-            if known != row:
+            known = _moved(other, _row_at(other, offsets[slot]))
+            if known != moved:
                 raise UsageError(
                     f"{other.path} and {source.path}: different rollouts of task `{row['task_id']}`, repeat "
                     f"{row['repeat']} ({known.get('rollout_id')}, {row.get('rollout_id')}): merge only one of them"

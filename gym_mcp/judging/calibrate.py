@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,6 @@ async def judge_all(
     votes: int = 1,
     swap: bool = True,
     concurrency: int = 16,
-    on_done: Callable[[], None] | None = None,
 ) -> list[Judged]:
     """The judge's word on each example, in order. An example whose judge fails has the failure's message."""
     gate = asyncio.Semaphore(concurrency)
@@ -62,8 +61,6 @@ async def judge_all(
                 judged.failure = str(e)
             finally:
                 hearing.reset(token)
-            if on_done is not None:
-                on_done()
             return judged
 
     async with asyncio.TaskGroup() as group:

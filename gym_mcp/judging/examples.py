@@ -63,7 +63,9 @@ def load_examples(path: Path, wanted: frozenset[str]) -> list[Example]:
 def _example(where: str, row: JSONObject, wanted: frozenset[str], number: int) -> Example:
     missing = sorted(wanted - row.keys())
     if missing:
-        raise UsageError(f"{where}: no `{missing[0]}`, which the prompt asks for")
+        raise UsageError(
+            f"{where}: no `{missing[0]}`, which the prompt asks for (its fields: {', '.join(sorted(wanted))})"
+        )
     raw = row["labels"] if "labels" in row else [row.get("label")]
     labels = tuple(map(_label, raw)) if isinstance(raw, list) else ()
     if not any(label is not None for label in labels):

@@ -87,19 +87,16 @@ def _weight(i: int, j: int, k: int, weights: Weights) -> float:
     return 1.0 - (apart if weights == "linear" else apart * apart)
 
 
-def krippendorff_alpha(
-    units: Iterable[Sequence[float | None]], level: Level = "nominal", order: Sequence[float] | None = None
-) -> float | None:
+def krippendorff_alpha(units: Iterable[Sequence[float | None]], level: Level = "nominal") -> float | None:
     """Agreement of any number of raters with missing values: 1 - observed / expected disagreement.
 
-    `units`: for each unit a value of each rater, or None. `order`: the values from low to high, for ordinal data.
-    Krippendorff 2011, "Computing Krippendorff's alpha-reliability", with its difference functions. None when no
-    unit has two values, or all values are the same.
+    `units`: for each unit a value of each rater, or None. Krippendorff 2011, "Computing Krippendorff's
+    alpha-reliability", with its difference functions. None when no unit has two values, or all are the same.
     """
     paired = [[v for v in unit if v is not None] for unit in units]
     paired = [unit for unit in paired if len(unit) > 1]
     total = Counter(v for unit in paired for v in unit)
-    values = sorted(total) if order is None else [v for v in order if v in total]
+    values = sorted(total)
     n = total.total()
     apart = _difference(values, [total[v] for v in values], level)
     place = {v: i for i, v in enumerate(values)}

@@ -14,6 +14,7 @@ from gym_mcp.metrics.signflip import SignFlip
 from gym_mcp.metrics.student import t_cdf, t_quantile
 
 ENOUGH: Final = 20
+_ROUNDING: Final = 1e-24
 _NORMAL: Final = NormalDist()
 
 
@@ -27,9 +28,11 @@ class Spread:
 
     @classmethod
     def of(cls, differences: Sequence[float]) -> Spread:
+        """Differences that only rounding tells apart have no variance."""
         n = len(differences)
         mean = fsum(differences) / n
-        return cls(n, mean, fsum((d - mean) ** 2 for d in differences) / (n - 1) if n > 1 else 0.0)
+        variance = fsum((d - mean) ** 2 for d in differences) / (n - 1) if n > 1 else 0.0
+        return cls(n, mean, variance if variance > _ROUNDING * max(1.0, mean**2) else 0.0)
 
     @property
     def error(self) -> float:
@@ -45,7 +48,7 @@ def paired_interval(differences: Sequence[float], width: float, *, level: float 
     found = Spread.of(differences)
     if found.tasks < 2:
         return None
-    if found.variance <= 1e-24 * max(1.0, found.mean**2):
+    if not found.variance:
         if not isfinite(width):
             return None
         half = _NORMAL.inv_cdf(0.5 + level / 2) * sqrt(2.0) * width / (found.tasks + 2)
@@ -59,7 +62,7 @@ def paired_interval(differences: Sequence[float], width: float, *, level: float 
 def paired_t(differences: Sequence[float]) -> float | None:
     """Two-sided p of the paired t test; None without spread or with one task."""
     found = Spread.of(differences)
-    if found.tasks < 2 or found.error <= 1e-15:
+    if not found.variance:
         return None
     return 2 * t_cdf(-abs(found.mean) / found.error, found.tasks - 1)
 
@@ -94,7 +97,7 @@ def detectable(spread: Spread, *, level: float = 0.95, power: float = 0.8) -> fl
 
     (t_{1-a/2} + t_power) times the standard error (Bloom 1995). None for one task or without spread.
     """
-    if spread.tasks < 2 or spread.variance <= 0.0:
+    if not spread.variance:
         return None
     freedom = spread.tasks - 1
     return (t_quantile(0.5 + level / 2, freedom) + t_quantile(power, freedom)) * spread.error

@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Final
 
 from gym_mcp.analysis.sheet import FAILED
+from gym_mcp.metrics.tally import FULL, is_full
 from gym_mcp.report.collect import RunReport
 from gym_mcp.types import JSONObject
 
@@ -29,16 +30,15 @@ NAMES: Final = dict(
 )
 MARKS: Final = dict(zip(STATES, "P3210x·", strict=True))
 """A letter for each state, where there are no colours."""
-_CLOSE: Final = 1e-9
 
 
 def cell(reward: float | None, failed: bool, best: float, worst: float) -> str:
     """The state of one rollout: a full score, a quarter of the range, a failure, or nothing yet."""
     if reward is None:
         return "failed" if failed else "missing"
-    if abs(reward - best) <= _CLOSE:
+    if is_full(reward, best):
         return "full"
-    if abs(reward - worst) <= _CLOSE or best == worst:
+    if abs(reward - worst) <= FULL or best == worst:
         return "q0"
     share = (reward - worst) / (best - worst)
     return f"q{min(3, max(0, int(4 * share)))}"

@@ -24,6 +24,7 @@ WIDTH: Final = 340
 CURVES: Final = ("any of k passes", "all of k pass")
 _APART: Final = 32
 """Up to so many repeats the cells of a row are set apart."""
+_BINS: Final = 20
 _NUMBERS: Final = count()
 _MARK: Final = re.compile(
     r'<path aria-label="([^"]*)" role="graphics-symbol" aria-roledescription="[^"]*" ([^>]*?)/>'
@@ -119,8 +120,7 @@ def forest(rows: Sequence[JSONObject], title: str, *, zero: bool, unit: str, bou
             "encoding": {"x": {"datum": 0}},
         }
         layers.insert(0, line)
-    values = [{**row, "name": row["name"]} for row in rows]
-    return svg({"data": {"values": values}, "layer": layers, "height": {"step": 46}}, title)
+    return svg({"data": {"values": list(rows)}, "layer": layers, "height": {"step": 46}}, title)
 
 
 def curves(profile: JSONObject) -> str:
@@ -177,16 +177,16 @@ def curves(profile: JSONObject) -> str:
 # -- distributions -----------------------------------------------------------------------------------------------
 
 
-def histogram(values: Sequence[float], title: str, unit: str, *, bins: int = 20) -> str | None:
+def histogram(values: Sequence[float], title: str, unit: str) -> str | None:
     """How often which amount was seen; None without two different ones. The last bar holds the top percent too."""
     known = sorted(v for v in values if isfinite(v))
     if len(known) < 2 or known[0] == known[-1]:
         return None
     low, high = known[0], known[min(len(known) - 1, int(len(known) * 0.99))]
     high = high if high > low else known[-1]
-    whole = all(v == int(v) for v in known[:1000]) and high - low < bins
-    width = 1.0 if whole else (high - low) / bins
-    size = int(high - low) + 1 if whole else bins
+    whole = all(v == int(v) for v in known[:1000]) and high - low < _BINS
+    width = 1.0 if whole else (high - low) / _BINS
+    size = int(high - low) + 1 if whole else _BINS
     counts = [0] * size
     for v in known:
         counts[min(size - 1, int((v - low) / width))] += 1

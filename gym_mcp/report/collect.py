@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from gym_mcp.analysis.profile import per_task, profile
+from gym_mcp.analysis.profile import profile, task_rows
 from gym_mcp.analysis.read import Run, read_run
 from gym_mcp.analysis.sheet import FAILED, SCORED
 from gym_mcp.coordinator.journal import read_rows
@@ -19,18 +19,6 @@ from gym_mcp.types import JSONObject
 MESSAGES: Final = 5
 """Messages shown of each kind of failure."""
 _MESSAGES_KEPT: Final = 2_000
-_TASK_FIELDS: Final = (
-    "task_id",
-    "task_index",
-    "n",
-    "c",
-    "failed",
-    "missing",
-    "bucket",
-    "rewards",
-    "pass_rate",
-    "mean",
-)
 
 
 @dataclass(slots=True)
@@ -59,7 +47,7 @@ class RunReport:
     run: Run
     profile: JSONObject
     tasks: list[JSONObject]
-    """`per_task` rows without their curves, the best tasks first."""
+    """Its `task_rows`, the best tasks first."""
     failures: list[Failure] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
 
@@ -73,8 +61,7 @@ def collect(path: Path, *, transcripts: bool = True, chosen_tasks: Sequence[str]
     """Read a run directory, finished or not. `chosen_tasks`: ids whose rollouts are all shown."""
     run = read_run(path)
     sheet = run.sheet
-    tasks = [{name: row[name] for name in _TASK_FIELDS} for row in per_task(run)]
-    tasks.sort(key=lambda t: _place(t, sheet.higher_is_better))
+    tasks = sorted(task_rows(run), key=lambda t: _place(t, sheet.higher_is_better))
     wanted = pick(run, tasks) if transcripts else {}
     wanted |= _all_of(run, tasks, chosen_tasks)
     report = RunReport(run, profile(run), tasks)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from gym_mcp.analysis.verdict import p_text
 from gym_mcp.report.cells import with_states
 from gym_mcp.report.clean import clean, line
 from gym_mcp.report.collect import Example, RunReport
@@ -73,13 +74,13 @@ def _comparison(found: JSONObject) -> Iterator[str]:
         ),
     )
     yield table(
-        ("difference", unit, "95% CI", "p", "what changed"),
+        ("difference", unit, "95% CI", "p, Holm" if len(found["contrasts"]) > 1 else "p", "what changed"),
         (
             (
                 f"{text(c['b'])} less {text(c['a'])}",
                 change(c["difference"]),
                 change_span(c.get("new_tasks")),
-                f"{c['p_holm']:.3f}",
+                p_text(c["p_holm"]),
                 text(", ".join(c["causes"]) or "nothing that decides results"),
             )
             for c in found["contrasts"]

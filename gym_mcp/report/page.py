@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from gym_mcp import __version__
 from gym_mcp.analysis.compare import arm_names
+from gym_mcp.analysis.verdict import p_text
 from gym_mcp.errors import UsageError
 from gym_mcp.report import charts
 from gym_mcp.report.cells import legend, with_states
@@ -65,7 +66,7 @@ def render(
         "number": number,
         "span": span,
         "number_span": number_span,
-        "p": lambda v: "< 0.001" if v < 0.001 else f"{v:.3f}",
+        "p": p_text,
         "line": line,
     }
     several = len(reports) > 1

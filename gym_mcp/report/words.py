@@ -8,8 +8,8 @@ from typing import Any
 from gym_mcp.types import JSONObject
 
 
-def percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f}%"
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}%"
 
 
 def number(value: float | None) -> str:

@@ -28,13 +28,15 @@ def write_run(
     identity: Mapping[str, Any] | None = None,
     rows: Sequence[JSONObject] | None = None,
     interaction: str = "single_turn",
+    higher_is_better: bool = True,
 ) -> Path:
     """A run with `scores[task][repeat]`. `rows`: extra fields of each row that exists, in their order."""
     repeats = max(map(len, scores), default=1)
     directory = RunDirectory.new(path, "")
     given = tasks or [{"id": f"t{i}", "data": {"level": i % 2}} for i in range(len(scores))]
     _, digest = directory.write_tasks(Task(t["id"], t.get("prompt", ()), t.get("data", {})) for t in given)
-    about = {"name": "made_up", "reward_range": list(bounds), "higher_is_better": True, "interaction": interaction}
+    about: JSONObject = {"name": "made_up", "reward_range": list(bounds), "interaction": interaction}
+    about["higher_is_better"] = higher_is_better
     identity = {
         **{"environment": "e1", "environment_name": "made_up", "tasks": digest, "harness": "simple:h1"},
         **{"model": {"spec": model}, "sampling": {}, "seed": seed, "repeats": repeats},

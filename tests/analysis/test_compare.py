@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from gym_mcp.analysis.changes import causes, changes
-from gym_mcp.analysis.compare import compare, compare_paths
+from gym_mcp.analysis.compare import compare
+from gym_mcp.analysis.read import read_run
 from gym_mcp.errors import UsageError
 from tests.analysis.made import Score, read, rewrite_rows, write_run
 from tests.cli.support import gym
@@ -34,6 +36,77 @@ def test_a_winner(tmp_path: Path) -> None:
     assert found["flips"][-1]["task_id"] == "t14" and found["flips"][-1]["delta"] == -0.25
     assert [f["delta"] for f in found["flips"][:29]] == [0.5] * 29
     assert contrast(tmp_path / "2", RIGHT, LEFT)["verdict"]["code"] == "a_better"
+
+
+LEAD = re.compile(
+    r"^(m/[ab]) is better than (m/[ab]) by ([\d.]+)(?: points)? "
+    r"\((lower is better; )?95% CI \+([\d.]+) to \+([\d.]+), p < 0\.001\)\.$"
+)
+
+
+@pytest.mark.parametrize("metric", ["pass", "reward"])
+@pytest.mark.parametrize("higher", [True, False])
+@pytest.mark.parametrize(("a", "b", "more"), [(LEFT, RIGHT, "b"), (RIGHT, LEFT, "a")])
+def test_a_winner_leads_by_an_amount_inside_its_interval(
+    tmp_path: Path, a: Any, b: Any, more: str, higher: bool, metric: str
+) -> None:
+    """Whoever wins, and whichever way is better: sentence and interval agree, and the numbers keep their sign."""
+    runs = [
+        read(tmp_path / name, scores, model=f"m/{name}", higher_is_better=higher)
+        for name, scores in (("a", a), ("b", b))
+    ]
+    found = compare(runs, metric=metric)["contrasts"][0]
+    best = more if higher else "ba"[more == "b"]
+    said = LEAD.match(found["verdict"]["text"])
+    assert said, found["verdict"]["text"]
+    assert found["verdict"]["code"] == f"{best}_better" and said[1] == f"m/{best}" != said[2]
+    lead, low, high = (float(said[i]) for i in (3, 5, 6))
+    assert 0 < low < lead < high
+    assert bool(said[4]) is (not higher and metric == "reward")
+    interval, sign = found["new_tasks"], 1 if found["difference"] > 0 else -1
+    assert interval["low"] < found["difference"] < interval["high"]
+    scale = 100 if metric == "pass" else 1
+    ends = sorted((sign * interval["low"], sign * interval["high"]))
+    assert (low, high) == pytest.approx([scale * end for end in ends], abs=0.05 if metric == "pass" else 5e-4)
+
+
+def test_a_margin_speaks_of_b_less_a(tmp_path: Path) -> None:
+    a = [[1.0] * 8] * 200 + [[0.0] * 8] * 200
+    b = [*a[:-2], [1.0] + [0.0] * 7, [1.0] + [0.0] * 7]
+    one, other = (contrast(tmp_path / name, *arms)["verdict"] for name, arms in (("1", (a, b)), ("2", (b, a))))
+    assert one["text"] == (
+        "No difference larger than 2.0 points: m/b less m/a is +0.1 points (95% CI -0.0 to +0.1)."
+    )
+    assert other["text"] == (
+        "No difference larger than 2.0 points: m/b less m/a is -0.1 points (95% CI -0.1 to +0.0)."
+    )
+
+
+def test_a_margin_as_large_as_the_range_is_refused(tmp_path: Path) -> None:
+    """Two points are 0.02: with `--margin 2` no two runs would ever differ."""
+    with pytest.raises(UsageError, match=r"--margin 2: as large as the range of `pass`, 0 to 1: .*0\.02 are"):
+        contrast(tmp_path, LEFT, RIGHT, margin=2.0)
+    assert contrast(tmp_path / "2", LEFT, RIGHT, metric="usage.cost", margin=2.0)["difference"] == 0.0
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "a", LEFT)
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(UsageError, match="a run directory is named twice"):
+        compare([read_run(path), read_run(tmp_path / "link")])
+
+
+def test_runs_that_came_out_the_same_say_so(tmp_path: Path) -> None:
+    """Eight tasks that agree are no proof; the number of tasks that would be one is said, and is right."""
+    found = contrast(tmp_path, [[1.0]] * 8, [[1.0]] * 8)["verdict"]
+    assert found["code"] == "cannot_tell" and found["text"] == (
+        "Cannot tell: m/b and m/a came out the same on each of 8 tasks (95% CI -27.7 to +27.7, p 1.000). "
+        "A difference larger than 27.7 points is ruled out, a smaller one is not. "
+        "115 tasks that come out the same would rule out 2.0 points."
+    )
+    codes = [contrast(tmp_path / str(n), [[1.0]] * n, [[1.0]] * n)["verdict"]["code"] for n in (114, 115)]
+    assert codes == ["cannot_tell", "equivalent"]
+    assert "same on the one task (no interval" in contrast(tmp_path / "1", [[1.0]], [[1.0]])["verdict"]["text"]
 
 
 def test_cannot_tell_says_what_would_settle_it(tmp_path: Path) -> None:
@@ -75,6 +148,7 @@ def test_many_comparisons_are_adjusted(tmp_path: Path) -> None:
     assert [(c["a"], c["b"]) for c in found] == [("m/0", "m/1"), ("m/0", "m/2"), ("m/0", "m/3")]
     assert all(c["p"] <= c["p_bh"] <= c["p_holm"] for c in found)
     assert max(c["p_holm"] / c["p"] for c in found) == pytest.approx(3.0)
+    assert all("after Holm)." in c["verdict"]["text"] for c in found)
     assert len(compare(runs, all_pairs=True)["contrasts"]) == 6
 
 
@@ -172,8 +246,20 @@ def test_other_metrics(tmp_path: Path) -> None:
     assert found["difference"] == pytest.approx(0.475 / 2) and found["verdict"]["code"] == "b_better"
     cost = contrast(tmp_path / "2", LEFT, RIGHT, metric="usage.cost")
     assert cost["difference"] == 0.0 and cost["verdict"]["code"] == "cannot_tell"
+    assert cost["verdict"]["text"].endswith("came out the same on each of 30 tasks (no interval, p 1.000).")
     with pytest.raises(UsageError, match=r"--metric component.half: .*has no such number.*components\.half"):
         contrast(tmp_path / "3", LEFT, RIGHT, metric="component.half")
+    with pytest.raises(UsageError, match="known: pass, reward, tool_calls, "):
+        contrast(tmp_path / "4", LEFT, RIGHT, metric="zzz")
+
+
+def test_every_task_a_call_less_needs_no_interval(tmp_path: Path) -> None:
+    """The same difference on each of 30 tasks of a metric without a range: no spread, and no doubt."""
+    usage = [[{"usage": {"model_calls": calls}}] * 120 for calls in (3, 2)]
+    runs = [read(tmp_path / f"{i}", LEFT, model=f"m/{i}", rows=rows) for i, rows in enumerate(usage)]
+    found = compare(runs, metric="usage.model_calls")["contrasts"][0]
+    assert found["new_tasks"] is None and found["verdict"]["code"] == "b_better"
+    assert found["verdict"]["text"] == "m/1 is better than m/0 by 1 (lower is better; no interval, p < 0.001)."
 
 
 def test_permuting_rows_changes_no_bit(tmp_path: Path) -> None:
@@ -183,10 +269,10 @@ def test_permuting_rows_changes_no_bit(tmp_path: Path) -> None:
         kinds: list[Score] = [0.0, 0.3, 1.0, "model"]
         scores = [[rng.choice(kinds) for _ in range(5)] for _ in range(40)]
         paths.append(write_run(tmp_path / name, scores, model=name))
-    before = compare_paths(paths, metric="reward")
+    before = compare([read_run(path) for path in paths], metric="reward")
     for path in paths:
         rewrite_rows(path, lambda lines: rng.sample(lines, len(lines)))
-    assert compare_paths(paths, metric="reward") == before
+    assert compare([read_run(path) for path in paths], metric="reward") == before
 
 
 def test_the_command(tmp_path: Path) -> None:
@@ -200,6 +286,9 @@ def test_the_command(tmp_path: Path) -> None:
         "and 27 more",
     ):
         assert text in done.stdout
-    assert json.loads(gym("eval", "compare", str(a), str(b), "--json").stdout) == compare_paths([a, b])
+    assert json.loads(gym("eval", "compare", str(a), str(b), "--json").stdout) == compare(
+        [read_run(a), read_run(b)]
+    )
+    assert re.search(r"p +0\.0000  paired t\n +permutation +0\.0000  exact, mid-p 0\.0000\n", done.stdout)
     alone = gym("eval", "compare", str(a))
     assert alone.returncode == 2 and "give two run directories or more" in alone.stderr

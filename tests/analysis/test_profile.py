@@ -18,7 +18,7 @@ from gym_mcp.analysis.read import read_run
 from gym_mcp.coordinator.journal import DamagedJournal
 from gym_mcp.coordinator.run import summarize
 from gym_mcp.errors import UsageError
-from tests.analysis.made import Score, manifest_of, read, rewrite_rows, said, write_run
+from tests.analysis.made import Score, manifest_of, read, rewrite_rows, row, said, write_run
 from tests.cli.support import COUNTER, ROOT, gym, process_env
 
 
@@ -201,6 +201,14 @@ def test_a_row_of_another_run_is_refused(tmp_path: Path) -> None:
     rewrite_rows(path, lambda lines: [*lines, lines[0].replace(b'"task_index":0', b'"task_index":7')])
     with pytest.raises(DamagedJournal, match="is not of this run"):
         profile_of(path)
+
+
+def test_passes_are_kept_until_a_row_comes(tmp_path: Path) -> None:
+    """They are asked for once a rollout: counting the run each time would take its square."""
+    run = read(tmp_path / "r", [[1.0, None], [0.0, 1.0]])
+    before = run.sheet.passes
+    assert run.sheet.passes is before and before[0] == 1.0 and before[1] != before[1]
+    assert run.sheet.add(row("r", "t0", 0, 1, 1.0)) and run.sheet.passes.tolist() == [1.0, 1.0, 0.0, 1.0]
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def test_calibrate(tmp_path: Path) -> None:
     found = json.loads(gym(*flags, "--json", "-o", str(tmp_path / "out.jsonl")).stdout)
     assert found["accuracy"]["share"] == 0.75 and found["usage"]["model_calls"] == 0
     assert len(found["prompt"]["digest"]) == 12
+    assert (tmp_path / "out.jsonl").stat().st_mode & 0o777 == 0o600
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [line["verdict"] for line in lines] == ["first", "first", "first", "tie"]
     assert [line["consistent"] for line in lines] == [True, True, True, False]
@@ -51,7 +52,10 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     prompt, labels, judge = files(tmp_path)
     base = ("judge", "calibrate", "--judge", judge)
     for flags, words in (
-        (("--prompt", "nowhere", "--labels", labels), "--prompt nowhere: neither a readable text file nor"),
+        (
+            ("--prompt", "nowhere", "--labels", labels),
+            "--prompt nowhere: neither a readable text file nor a built-in prompt (equivalence, ",
+        ),
         (("--prompt", prompt, "--labels", "nowhere.jsonl"), "nowhere.jsonl: No such file"),
         (("--prompt", prompt, "--labels", labels, "--read", "score:1-10"), "does not fit the labels"),
         (("--prompt", prompt, "--labels", labels, "--judge-price", "3"), "--judge-price 3: IN,OUT is expected"),

@@ -42,6 +42,16 @@ def test_shards_of_repeats_and_rows_that_both_have(tmp_path: Path) -> None:
     assert [c["rows_of_others"] for c in manifest_of(tmp_path / "all")["merged_from"]] == [0, 1]
 
 
+def test_a_shard_and_a_merge_that_holds_it(tmp_path: Path) -> None:
+    """Its tasks have other indexes there; the rollouts are the same."""
+    a = write_run(tmp_path / "a", [[1.0]] * 3, tasks=TASKS[:3])
+    b = write_run(tmp_path / "b", [[0.0]] * 3, tasks=TASKS[3:])
+    aggregate([a, b], tmp_path / "ab")
+    outcome = aggregate([b, tmp_path / "ab"], tmp_path / "again")
+    assert outcome.complete and outcome.metrics["scored"] == 6
+    assert [c["rows_of_others"] for c in manifest_of(tmp_path / "again")["merged_from"]] == [0, 3]
+
+
 def test_different_rollouts_of_the_same_repeat_are_refused(tmp_path: Path) -> None:
     a, b = write_run(tmp_path / "a", [[1.0], [0.0]]), write_run(tmp_path / "b", [[1.0], [1.0]])
     with pytest.raises(

@@ -195,7 +195,7 @@ def test_reading_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "how", "words"),
     [
-        ('{"label": "a"}', "auto", "no `answer`, which the prompt asks for"),
+        ('{"label": "a"}', "auto", r"no `answer`, which the prompt asks for \(its fields: answer\)"),
         ('{"answer": "x"}', "auto", "`label` .* or `labels`"),
         ('{"answer": "x", "labels": [null]}', "auto", "`label` .* or `labels`"),
         ("", "auto", "no examples in it"),

@@ -41,6 +41,23 @@ def test_clopper_pearson_is_scipys_and_statsmodels(n: int, level: float) -> None
         assert found == pytest.approx(proportion_confint(c, n, 1 - level, method="beta"), rel=1e-9, abs=1e-12)
 
 
+def test_what_an_interval_of_20_counts_can_cover() -> None:
+    """The numbers of `docs/statistics.md`, by enumeration: no interval of counts is near 95 % for every truth."""
+
+    def covers(ends: list[tuple[float, float]], p: float) -> float:
+        return 100 * math.fsum(
+            math.comb(20, c) * p**c * (1 - p) ** (20 - c) for c, (low, high) in enumerate(ends) if low <= p <= high
+        )
+
+    wilson, exact = ([f(c, 20) for c in range(21)] for f in (wilson_interval, clopper_pearson_interval))
+    shown = {0.05: 92.5, 0.1: 95.7, 0.5: 95.9, 0.8: 95.6, 0.9: 95.7, 0.97: 97.9}
+    assert {p: round(covers(wilson, p), 1) for p in shown} == shown
+    ours, theirs = ([covers(ends, i / 1_000) for i in range(1, 1_000)] for ends in (wilson, exact))
+    assert (round(float(np.mean(ours)), 1), round(min(ours), 1)) == (95.3, 85.2)
+    assert (round(float(np.mean(theirs)), 1), min(theirs) >= 95) == (97.7, True)
+    assert [round(100 * float(np.mean([93 <= x <= 97 for x in found]))) for found in (ours, theirs)] == [79, 30]
+
+
 def test_published_values_of_a_proportion() -> None:
     assert clopper_pearson_interval(5, 8) == pytest.approx((0.2448632164, 0.9147665858))
     assert wilson_interval(5, 8) == pytest.approx(proportion_confint(5, 8, method="wilson"))

@@ -117,6 +117,15 @@ def test_arms_that_never_differ_are_no_proof_that_they_are_alike() -> None:
     assert paired_p([0.0] * 30, sign_flip([0.0] * 30)) == 1.0
 
 
+def test_differences_that_rounding_tells_apart_have_no_spread() -> None:
+    """A third more on each task: 1/3 - 0 and 2/3 - 1/3 are not the same float."""
+    gaps = [1 / 3, 2 / 3 - 1 / 3, 1 - 2 / 3, 1 / 3, 1 - 2 / 3]
+    assert len(set(gaps)) > 1 and Spread.of(gaps).variance == 0.0
+    assert detectable(Spread.of(gaps)) is None and paired_t(gaps) is None
+    found = paired_interval(gaps, 1.0)
+    assert found is not None and found.method == "Bonett-Price"
+
+
 def test_few_tasks_rest_on_the_permutation_test() -> None:
     """t would find five tasks that agree nearly certain: 2^-4 is all that five signs can say."""
     gaps = [1.0, 1.0, 1.0, 1.0, 0.5]

@@ -39,6 +39,15 @@ def test_markdown_of_hostile_text(tmp_path: Path) -> None:
     assert rows and all(len(re.findall(r"(?<!\\)\|", r)) in (3, 4, 5, 6) for r in rows)
 
 
+def test_markdown_says_which_p_it_shows(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"run{i}", graded(60, 4, skill=0.4 * i), model=f"m{i}") for i in range(3)]
+    reports = [collect(path) for path in paths]
+    for shown, name in ((reports[:2], "p"), (reports, "p, Holm")):
+        text = markdown.render(shown, compare([r.run for r in shown]))
+        assert f"| difference | points | 95% CI | {name} | what changed |" in text
+        assert "| < 0.001 |" in text and "0.000" not in text.split("\n# ")[0]
+
+
 def test_a_fence_is_longer_than_what_it_holds() -> None:
     assert markdown.code("a ```` b").startswith("`````text\n")
 
