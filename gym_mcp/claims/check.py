@@ -18,6 +18,8 @@ from gym_mcp.types import JSONObject
 
 ENOUGH: Final = 8
 """Distinct true claims from which on a report is no longer shallow."""
+LONGEST: Final = 2_000
+"""Characters of a sentence: what is asked of one takes time that grows with their square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +87,17 @@ def check(report: str, data: Data) -> Verdict:
     verdict = Verdict()
     names = Names(data)
     for sentence in sentences(report):
-        if sentence.heading and not sentence.claims and not sentence.citations:
+        if sentence.heading and not sentence.claims and not sentence.citations and len(sentence.text) <= LONGEST:
             if not _plain_heading(sentence.text, names):
                 verdict.weighty += 1
                 verdict.problems.append(Problem(sentence.line, "uncited", sentence.text, "a heading that claims"))
             continue
         verdict.sentences += 1
+        if len(sentence.text) > LONGEST:
+            verdict.weighty += 1
+            detail = f"a sentence of {len(sentence.text)} characters; at most {LONGEST}"
+            verdict.problems.append(Problem(sentence.line, "malformed", sentence.text, detail))
+            continue
         _sentence(sentence, data, names, verdict)
     return verdict
 

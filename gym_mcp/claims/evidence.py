@@ -199,7 +199,7 @@ def _flat(text: str) -> str:
 def place_of(row: JSONObject, prompt: str, place: str) -> str | None:
     """`notes`, `failure`, `answer`, `stop`, `prompt`, `output`, `output:N`, `ledger` or `ledger:N`, as text."""
     name, _, at = place.partition(":")
-    if at and not at.isdigit():
+    if at and not re.fullmatch("[0-9]{1,9}", at):
         return None
     if name == "prompt":
         return prompt

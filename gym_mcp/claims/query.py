@@ -1,7 +1,8 @@
 """The query language of claims: a Python-like expression over a run, parsed and interpreted, never executed.
 
 Functions, each over the rollouts that fit a condition: `rollouts`, `tasks` (with at least one), `share`,
-`pass_rate`, `mean`, `total`, `least`, `most`, `median`; and `pass_at`, `pass_hat`, `bucket`, `calls`, `errors`, `finding`, `before`.
+`pass_rate`, `mean`, `total`, `least`, `most`, `median`; and `pass_at`, `pass_hat`, `bucket`, `calls`, `errors`,
+`finding`, `before`.
 `docs/analysis.md` has the names that conditions know. Bounded: text, nodes, passes over rows.
 """
 
