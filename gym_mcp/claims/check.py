@@ -12,8 +12,10 @@ from gym_mcp.claims import prose
 from gym_mcp.claims.evidence import Shown, check_citation, run_claim
 from gym_mcp.claims.query import Data
 from gym_mcp.claims.syntax import Sentence, sentences
+from gym_mcp.diagnosis.ability import fields, label_of
+from gym_mcp.diagnosis.analyze import analysis_of
 from gym_mcp.diagnosis.facts import Facts
-from gym_mcp.diagnosis.scan import scan
+from gym_mcp.diagnosis.scan import Scan, scan
 from gym_mcp.types import JSONObject
 
 ENOUGH: Final = 8
@@ -76,11 +78,18 @@ def check_paths(report: Path, run: Path, before: Path | None = None) -> Verdict:
 
 def open_data(run: Path, before: Path | None = None) -> Data:
     """Runs as queries see them, with the findings of the first."""
-    from gym_mcp.diagnosis.analyze import analyze
+    earlier = data_of(scan(before)) if before else None
+    return data_of(scan(run), earlier)
 
-    data = Data(scan(run), Data(scan(before)) if before else None)
-    data.findings = {f["id"]: f["count"] for f in analyze(run, before)["findings"]}
-    return data
+
+def data_of(s: Scan, before: Data | None = None) -> Data:
+    """The same of runs that were read already."""
+    return Data(s, before, counts_of(analysis_of(s, before.scan if before else None)))
+
+
+def counts_of(analysis: JSONObject) -> dict[str, int]:
+    """What `finding(...)` looks up."""
+    return {f["id"]: f["count"] for f in analysis["findings"]}
 
 
 def check(report: str, data: Data) -> Verdict:
@@ -111,7 +120,6 @@ class Names:
         self.tools = {t for s in scans for t in s.tools}
         self.rollouts = {f.id for s in scans for f in s.present}
         self.categories = {v for v in _categories(data) if re.search(r"[^\W\d]", v)}
-        self.outcomes = {f.id: f for s in scans for f in s.present}
 
     def mentioned(self, text: str) -> list[str]:
         """The names that a text mentions, in order."""
@@ -140,8 +148,6 @@ def _telling(word: str, text: str, at: int) -> bool:
 
 
 def _categories(data: Data) -> Iterator[str]:
-    from gym_mcp.diagnosis.ability import fields, label_of
-
     for path in fields(data.scan):
         for i in range(len(data.scan.tasks)):
             yield label_of(data.scan, i, path)

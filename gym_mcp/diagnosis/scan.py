@@ -47,8 +47,6 @@ class ToolUse:
     calls: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     error_slots: set[int] = field(default_factory=set)
-    seconds: float = 0.0
-    slowest: float = 0.0
 
 
 @dataclass(slots=True)
@@ -89,6 +87,10 @@ class Scan:
         n = self.run.sheet.repeats
         return [f for f in self.rollouts[index * n : (index + 1) * n] if f is not None and f.scored]
 
+    def find(self, rollout: str) -> Facts | None:
+        """The rollout of this id."""
+        return next((f for f in self.present if f.id == rollout), None)
+
     def at(self, slots: set[int]) -> list[Facts]:
         return [f for slot in sorted(slots) if (f := self.rollouts[slot]) is not None]
 
@@ -106,7 +108,7 @@ class Scan:
 
 
 def scan(path: Path) -> Scan:
-    """Read a run for diagnosis. Memory: some hundred bytes a rollout, whatever the transcripts hold."""
+    """Read a run for diagnosis. Memory: about 2 kB a rollout, whatever the transcripts hold."""
     run = open_run(path)
     sheet = run.sheet
     tasks = [_task(row) for row in run.task_rows()]
@@ -184,8 +186,6 @@ def _count(found: Scan, row: JSONObject, slot: int) -> None:
             name = entry["name"] if len(found.tools) < MOST_TEMPLATES else OTHERS
             use = found.tools.setdefault(name, ToolUse())
         use.calls += 1
-        took = (entry.get("end") or 0.0) - (entry.get("start") or 0.0)
-        use.slowest = max(use.slowest, took)
         error = entry["error"]
         if error is None:
             continue

@@ -73,7 +73,7 @@ def results_server(results: Results) -> Server[Any]:
         name = next((n for n in results.paths if _uri(n) == str(params.uri)), None)
         if name is None:
             raise MCPError(types.INVALID_PARAMS, "No such resource.", {"uri": str(params.uri)})
-        text = bounded(page(await asyncio.to_thread(results.analysis, name, None)))
+        text = bounded(page(await asyncio.to_thread(results.analysis, name)))
         contents = types.TextResourceContents(uri=str(params.uri), mime_type="text/markdown", text=text)
         return types.ReadResourceResult(contents=[contents])
 

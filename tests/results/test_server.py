@@ -13,7 +13,8 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 
-from gym_mcp.results.server import ResultsApp
+from gym_mcp.diagnosis.scan import Scan, scan
+from gym_mcp.results.server import ResultsApp, call
 from gym_mcp.results.tools import Results
 from gym_mcp.server.run import listening
 from tests.diagnosis.runs import office_run
@@ -96,6 +97,42 @@ def test_what_is_not_served_is_refused(office: Path, name: str, arguments: dict[
         async with over_http(office, "2026-07-28") as client:
             with anyio.fail_after(60):
                 assert (await client.call_tool(name, arguments)).is_error
+
+    run_async(talk)
+
+
+def test_a_run_is_read_once_whatever_is_asked_at_once(office: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> Scan:
+        read.append(path)
+        return scan(path)
+
+    monkeypatch.setattr("gym_mcp.results.tools.scan", counted)
+
+    async def talk() -> None:
+        results = Results([office])
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                for name in ("summary", "contrasts", "error_patterns") * 3:
+                    tasks.start_soon(call, results, name, {"run": "office"})
+
+    run_async(talk)
+    assert read == [office]
+
+
+def test_findings_of_the_earlier_run_and_against_it(office: Path, tmp_path: Path) -> None:
+    better = office_run(tmp_path / "better", "builtin/oracle")
+
+    async def talk() -> None:
+        results = Results([office, better])
+        for query, value in (
+            ('before(finding("no_attempt"))', 26),
+            ('finding("no_attempt")', 0),
+            ('finding("improved") > 0', True),
+        ):
+            text, error = await call(results, "query", {"run": "better", "before": "office", "query": query})
+            assert (json.loads(text)["value"], error) == (value, False)
 
     run_async(talk)
 
