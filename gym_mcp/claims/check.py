@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
+from gym_mcp.analysis.groups import NONE
 from gym_mcp.claims import prose
 from gym_mcp.claims.evidence import Shown, check_citation, run_claim
 from gym_mcp.claims.query import Data
@@ -119,7 +120,7 @@ class Names:
         self.tasks = {t.id for s in scans for t in s.tasks}
         self.tools = {t for s in scans for t in s.tools}
         self.rollouts = {f.id for s in scans for f in s.present}
-        self.categories = {v for v in _categories(data) if re.search(r"[^\W\d]", v)}
+        self.categories = {v for v in _categories(data) if re.search(r"[^\W\d]", v)} - {"true", "false", NONE}
 
     def mentioned(self, text: str) -> list[str]:
         """The names that a text mentions, in order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from gym_mcp.analysis.groups import groups_by
+from gym_mcp.analysis.groups import groups_by, label
 from gym_mcp.analysis.read import dotted
 from gym_mcp.diagnosis.finding import SHOWN, Finding, Scale, finding
 from gym_mcp.diagnosis.scan import Scan
@@ -69,8 +69,8 @@ def _leaves(value: Any, path: str = "data", depth: int = 0) -> Iterator[tuple[st
 
 
 def label_of(s: Scan, index: int, field: str) -> str:
-    value = dotted({"data": s.tasks[index].data}, field)
-    return str(value)
+    """The name of the kind that a task is of, as `eval profile --by` gives it."""
+    return label(dotted({"data": s.tasks[index].data}, field))
 
 
 def _categories(s: Scan, scale: Scale) -> Iterator[Finding]:

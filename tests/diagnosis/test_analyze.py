@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,20 @@ def test_an_unfinished_run_says_so(run: Path, tmp_path: Path) -> None:
     (other / "rollouts.jsonl").write_text("".join(lines[:50]) + lines[50][:40])
     first = analyze(other)["findings"][0]
     assert (first["kind"], first["count"], first["of"]) == ("missing_rollouts", 30, 80)
+
+
+def test_a_kind_of_task_by_a_flag_of_it(run: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "flagged"))
+    tasks = [json.loads(line) for line in (run / "tasks.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (run / "rollouts.jsonl").read_text().splitlines()]
+    for i, task in enumerate(tasks):
+        task["data"]["hard"] = i % 2 == 0
+    for row in rows:
+        row["reward"] = float(row["task_index"] % 2 or row["repeat"] == row["task_index"] % 4)
+        if row["task_index"] == 1:
+            row["reward"] = 0.0
+    (other / "tasks.jsonl").write_text("".join(json.dumps(task) + "\n" for task in tasks))
+    (other / "rollouts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = {f["id"]: f for f in analyze(other)["findings"]}["weak_category:data.hard=true"]
+    assert (found["count"], found["of"]) == (30, 40)
+    assert found["tasks"] == [task["id"] for task in tasks if task["data"]["hard"]]
