@@ -30,7 +30,7 @@ from gym_mcp.server import gate
 from gym_mcp.server.agent import as_mcp_tool
 from gym_mcp.server.app import AgentManagers, GatedApp
 from gym_mcp.server.gate import Headers, Refused
-from gym_mcp.server.run import listen, run_apps
+from gym_mcp.server.run import listen, origin, run_apps
 from gym_mcp.tools import tools_of
 
 log = logging.getLogger(__name__)
@@ -178,6 +178,6 @@ async def serve_http(
     key = key or secrets.token_urlsafe(16)
     app = ResultsApp(Results(paths), key, [host])
     with closing(listen(host, port)) as listener:
-        url = f"http://{host}:{listener.getsockname()[1]}/{key}/mcp"
+        url = f"{origin(listener, host)}/{key}/mcp"
         async with app.running():
             await run_apps([app], [listener], stop, lambda: ready(url))

@@ -13,6 +13,7 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 
+from gym_mcp.cli.main import main
 from gym_mcp.diagnosis.scan import Scan, scan
 from gym_mcp.results.server import ResultsApp, call
 from gym_mcp.results.tools import Results
@@ -146,3 +147,9 @@ def test_a_wrong_key_finds_nothing(office: Path) -> None:
             assert (await client.post(f"{origin}/guess/mcp", json={})).status_code == 404
 
     run_async(knock)
+
+
+@pytest.mark.parametrize("address", ["8770", "127.0.0.1:99999", "127.0.0.1:²"])
+def test_an_address_that_is_none(office: Path, address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["results", "serve", str(office), "--http", address]) == 2
+    assert "expected HOST:PORT" in capsys.readouterr().err
