@@ -86,9 +86,12 @@ def test_a_missing_run_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_hostile_texts_cannot_format_the_page(run: Path, tmp_path: Path) -> None:
     found = json.loads(dump(analyze(run)))
-    found["findings"][0]["details"] = {"x": "a | b `c` <script>\n# head"}
+    found["findings"][0]["details"] = {"x": "a | b `c` <script>\n# head", "y": "`` ``` ````"}
+    found["findings"][0]["title"] = "p < 0.1 <b>."
     text = page(found)
     assert "\n# head" not in text
+    assert "- y: ````` `` ``` ```` `````\n" in text
+    assert "\np < 0.1 &lt;b>.\n" in text
     assert "a \\| b" in text
 
 
