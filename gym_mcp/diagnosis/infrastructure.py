@@ -36,7 +36,6 @@ def infrastructure(s: Scan, scale: Scale) -> Iterator[Finding]:
             expected,
             count=missing,
             suspect=True,
-            interval=None,
             advice="resume the run before quoting its score",
         )
     yield from _failures(s, scale, expected)

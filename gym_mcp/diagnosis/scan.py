@@ -14,7 +14,7 @@ from gym_mcp.analysis.read import Run, open_run
 from gym_mcp.coordinator.journal import DamagedJournal
 from gym_mcp.diagnosis.answers import chosen_text, key_of
 from gym_mcp.diagnosis.facts import Facts, facts_of
-from gym_mcp.diagnosis.finding import Scale
+from gym_mcp.diagnosis.finding import SHOWN, Finding, Label, Scale, finding
 from gym_mcp.diagnosis.templates import template
 from gym_mcp.metrics.tally import is_full
 from gym_mcp.types import JSONObject, text_of
@@ -127,6 +127,15 @@ def scan(path: Path) -> Scan:
         row["stop"] = (row.get("response") or {}).get("stop") or ""
         sheet.add(row)
     return found
+
+
+def of_tasks(
+    s: Scan, scale: Scale, kind: str, label: Label, title: str, indexes: list[int], of: int, **more: object
+) -> Finding:
+    """A finding of whole tasks, shown by their scored rollouts."""
+    shows = [f for i in indexes for f in s.of_task(i)]
+    named = {"count": len(indexes), "tasks": [s.tasks[i].id for i in indexes[:SHOWN]]}
+    return finding(scale, kind, label, title, shows, of, unit="tasks", **named, **more)
 
 
 def rows(path: Path) -> Iterator[tuple[int, JSONObject]]:
