@@ -12,7 +12,7 @@ from gym_mcp.analysis.groups import NONE
 from gym_mcp.claims import prose
 from gym_mcp.claims.evidence import Shown, check_citation, run_claim
 from gym_mcp.claims.query import Data
-from gym_mcp.claims.syntax import Sentence, sentences
+from gym_mcp.claims.syntax import Sentence, read_text, sentences
 from gym_mcp.diagnosis.ability import fields, label_of
 from gym_mcp.diagnosis.analyze import analysis_of
 from gym_mcp.diagnosis.facts import Facts
@@ -52,11 +52,14 @@ class Verdict:
     """Of the supported sentences, as written."""
 
     @property
+    def soundness(self) -> float:
+        """(supported / weighty sentences)^2; 0 where none says anything."""
+        return (self.supported / self.weighty) ** 2 if self.weighty else 0.0
+
+    @property
     def grade(self) -> float:
-        """(supported / weighty sentences)^2, times the share of `ENOUGH` distinct true claims that there are."""
-        if not self.weighty:
-            return 0.0
-        return (self.supported / self.weighty) ** 2 * min(1.0, len(self.queries) / ENOUGH)
+        """`soundness` times the share of `ENOUGH` distinct true claims that there are."""
+        return self.soundness * min(1.0, len(self.queries) / ENOUGH)
 
     def as_json(self) -> JSONObject:
         return {
@@ -74,7 +77,7 @@ class Verdict:
 
 def check_paths(report: Path, run: Path, before: Path | None = None) -> Verdict:
     """Check the report in a file against a run, and an earlier one for `before(...)`."""
-    return check(report.read_text(encoding="utf-8"), open_data(run, before))
+    return check(read_text(report), open_data(run, before))
 
 
 def open_data(run: Path, before: Path | None = None) -> Data:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
+
+from gym_mcp.errors import UsageError
 
 _MARK: Final = re.compile(r"\[(claim|cite):")
 _HOLE: Final = re.compile("\ue000(\\d+)\ue001")
@@ -46,6 +49,16 @@ class Sentence:
     """A heading or a table's head: a label, no statement."""
     fragment: bool = False
     """A table row: not expected to be a whole sentence."""
+
+
+def read_text(path: Path) -> str:
+    """The text of a report, or of what stands beside one."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as e:
+        raise UsageError(f"{path}: {e.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not UTF-8") from None
 
 
 def sentences(report: str) -> list[Sentence]:

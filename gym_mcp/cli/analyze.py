@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gym_mcp.cli.common import emit_json, json_option
+
+if TYPE_CHECKING:
+    from gym_mcp.claims.check import Verdict
 
 _RUN = click.Path(path_type=Path, file_okay=False)
 
@@ -15,15 +19,8 @@ _RUN = click.Path(path_type=Path, file_okay=False)
 class _Verbs(click.Group):
     """`analyze RUN` is `analyze run RUN`."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands:
-            args = ["run", *args]
-        return super().resolve_command(ctx, args)
-
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and not {"-h", "--help"} & {args[0]}:
+        if args and args[0] not in (*self.commands, "-h", "--help"):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
@@ -93,16 +90,20 @@ def check_command(
     if as_json:
         emit_json(verdict.as_json())
     else:
-        for p in verdict.problems:
-            click.echo(f"{report}:{p.line}: {p.kind}: {p.detail}\n    {p.text}")
+        show_problems(report, verdict)
         click.echo(
             f"grade {verdict.grade:.3f}: {verdict.supported} of {verdict.weighty} sentences that need evidence "
-            f"have it; "
-            f"{verdict.claims_true} of {verdict.claims} claims and {verdict.citations_true} of "
+            f"have it; {verdict.claims_true} of {verdict.claims} claims and {verdict.citations_true} of "
             f"{verdict.citations} quotations are true"
         )
     if verdict.problems or verdict.grade < least:
         ctx.exit(1)
+
+
+def show_problems(report: Path, verdict: Verdict) -> None:
+    """Each problem with its line, as compilers name them."""
+    for p in verdict.problems:
+        click.echo(f"{report}:{p.line}: {p.kind}: {p.detail}\n    {p.text}")
 
 
 @analyze.command("show")
