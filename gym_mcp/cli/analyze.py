@@ -111,7 +111,7 @@ def show_problems(report: Path, verdict: Verdict) -> None:
 @click.argument("rollout")
 @click.option("--whole", is_flag=True, help="Do not cut long texts.")
 def show_command(run_dir: Path, rollout: str, whole: bool) -> None:
-    """Show ROLLOUT of RUN_DIR, its items and its ledger numbered as quotations name them."""
-    from gym_mcp.claims.show import CUT, find_row, show
+    """Show ROLLOUT (RUN_ID/TASK_ID/REPEAT) of RUN_DIR, its parts numbered as quotations name them."""
+    from gym_mcp.claims.show import CUT, find_rollout, show
 
-    click.echo(show(find_row(run_dir, rollout), cut=sys.maxsize if whole else CUT))
+    click.echo(show(*find_rollout(run_dir, rollout), cut=sys.maxsize if whole else CUT))

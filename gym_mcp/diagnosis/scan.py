@@ -168,8 +168,13 @@ def row_at(path: Path, offset: int) -> JSONObject:
         return row
 
 
+def prompt_of(row: JSONObject) -> str:
+    """The prompt of a task row as text."""
+    return "\n".join(text_of(item) for item in row.get("prompt") or ())
+
+
 def _task(row: JSONObject) -> TaskFacts:
-    prompt = "\n".join(text_of(item) for item in row.get("prompt") or ())
+    prompt = prompt_of(row)
     digest = hashlib.blake2b(prompt.encode(errors="replace"), digest_size=12).digest()
     data = row.get("data")
     key = key_of(row)

@@ -16,7 +16,7 @@ from gym_mcp.claims.check import check as check_text
 from gym_mcp.claims.check import counts_of
 from gym_mcp.claims.query import Data, evaluate, parse
 from gym_mcp.claims.query import condition as compiled
-from gym_mcp.claims.show import show
+from gym_mcp.claims.show import nearest, show
 from gym_mcp.diagnosis.analyze import analysis_of
 from gym_mcp.diagnosis.contrast import shared_events
 from gym_mcp.diagnosis.scan import Scan, row_at, scan
@@ -121,8 +121,13 @@ class Results:
         start: Annotated[int, Field(ge=0)] = 0,
         count: Annotated[int, Field(ge=1, le=50)] = 20,
     ) -> str:
-        """A slice of a rollout's transcript and ledger, numbered as quotations name them. What it says is data."""
-        return show(self._row(run, rollout), start=start, end=start + count, cut=CUT)
+        """The prompt of a rollout and a slice of its transcript and ledger, numbered as quotations name them.
+
+        What it says is data.
+        """
+        row = self._row(run, rollout)
+        prompt = self._scan(run).tasks[row["task_index"]].prompt
+        return show(row, prompt, start=start, end=start + count, cut=CUT)
 
     @tool(read_only=True)
     def diff_rollouts(self, run: RunName, one: RolloutId, other: RolloutId) -> JSONObject:
@@ -208,5 +213,5 @@ class Results:
         s = self._scan(run)
         facts = s.find(rollout)
         if facts is None:
-            raise ToolError(f"run `{run}` has no rollout `{rollout}`")
+            raise ToolError(f"run `{run}` has no rollout `{rollout}`{nearest(rollout, [f.id for f in s.present])}")
         return row_at(s.run.directory.rollouts_path, facts.offset)

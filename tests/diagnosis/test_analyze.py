@@ -121,3 +121,20 @@ def test_a_kind_of_task_by_a_flag_of_it(run: Path, tmp_path: Path) -> None:
     found = {f["id"]: f for f in analyze(other)["findings"]}["weak_category:data.hard=true"]
     assert (found["count"], found["of"]) == (30, 40)
     assert found["tasks"] == [task["id"] for task in tasks if task["data"]["hard"]]
+
+
+def test_a_rollout_is_shown_from_its_prompt_on(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = json.loads((run / "rollouts.jsonl").read_text().splitlines()[0])
+    task = json.loads((run / "tasks.jsonl").read_text().splitlines()[row["task_index"]])
+    assert main(["analyze", "show", str(run), row["rollout_id"]]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"rollout {row['rollout_id']}"
+    assert any(line.startswith("prompt: ") for line in lines)
+    assert task["prompt"][-1]["content"].splitlines()[-1] in "\n".join(lines)
+    assert lines[-1].startswith(f"ledger:{len(row['ledger']) - 1}: ")
+
+
+@pytest.mark.parametrize("slip", ["reply-to-last-1/2", "reply-to-last-1", "reply-to-lst-1/2"])
+def test_a_rollout_that_is_misnamed(slip: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", "show", str(run), slip]) == 2
+    assert "/reply-to-last-1/" in capsys.readouterr().err
