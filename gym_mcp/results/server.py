@@ -23,7 +23,7 @@ from starlette.types import Scope
 
 from gym_mcp import __version__
 from gym_mcp.diagnosis.page import page
-from gym_mcp.errors import GymError
+from gym_mcp.errors import GymError, ToolError
 from gym_mcp.hub import roots
 from gym_mcp.results.tools import Results
 from gym_mcp.server import gate
@@ -102,7 +102,7 @@ async def call(results: Results, name: str, arguments: dict[str, Any]) -> tuple[
             value = await found.invoke(results, checked)
         else:
             value = await asyncio.to_thread(getattr(Results, name), results, **checked)
-    except GymError as e:
+    except (GymError, ToolError) as e:
         return str(e), True
     except TimeoutError:
         return f"`{name}` took too long", True

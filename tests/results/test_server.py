@@ -83,21 +83,25 @@ def test_an_analysis_over_mcp(office: Path, connect: Any, mode: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"),
+    ("name", "arguments", "reason"),
     [
-        ("summary", {"run": "../office"}),
-        ("summary", {"run": "office", "against": "/etc"}),
-        ("read_rollout", {"run": "office", "rollout": "../../etc/passwd"}),
-        ("find_rollouts", {"run": "office", "where": "__import__('os')"}),
-        ("query", {"run": "office", "query": "rollouts(nonsense)"}),
-        ("nothing", {}),
+        ("summary", {"run": "../office"}, "no run `../office`; did you mean `office`?"),
+        ("summary", {"run": "office", "against": "/etc"}, "no run `/etc`; known: office"),
+        ("summary", {}, "Invalid arguments for summary: run: Field required"),
+        ("read_rollout", {"run": "office", "rollout": "../../etc/passwd"}, "has no rollout `../../etc/passwd`"),
+        ("read_rollout", {"run": "office", "rollout": "reply-to-last-1/2"}, "/reply-to-last-1/2`?"),
+        ("find_rollouts", {"run": "office", "where": "__import__('os')"}, "a condition knows used("),
+        ("query", {"run": "office", "query": "rollouts(nonsense)"}, "`nonsense` is no field"),
+        ("nothing", {}, "no tool `nothing`; there are list_runs"),
     ],
 )
-def test_what_is_not_served_is_refused(office: Path, name: str, arguments: dict[str, Any]) -> None:
+def test_what_is_not_served_is_refused(office: Path, name: str, arguments: dict[str, Any], reason: str) -> None:
     async def talk() -> None:
         async with over_http(office, "2026-07-28") as client:
             with anyio.fail_after(60):
-                assert (await client.call_tool(name, arguments)).is_error
+                found = await client.call_tool(name, arguments)
+            assert found.is_error
+            assert reason in found.content[0].text  # type: ignore[union-attr]
 
     run_async(talk)
 
