@@ -14,7 +14,7 @@ from pydantic import Field
 from gym_mcp.analysis.read import open_run
 from gym_mcp.claims.check import check as check_text
 from gym_mcp.claims.check import counts_of
-from gym_mcp.claims.query import Data, evaluate, parse
+from gym_mcp.claims.query import FIELDS, FUNCTIONS, Data, evaluate, parse
 from gym_mcp.claims.query import condition as compiled
 from gym_mcp.claims.show import nearest, show
 from gym_mcp.diagnosis.analyze import analysis_of
@@ -30,7 +30,16 @@ CUT: Final = 1_500
 REVERIFY_LIMIT: Final = 120.0
 
 RunName = Annotated[str, Field(description="Name of a run, as `list_runs` gives it.")]
+EarlierRun = Annotated[str, Field(description="Name of an earlier run to compare with.")]
 RolloutId = Annotated[str, Field(description="A rollout id: RUN_ID/TASK_ID/REPEAT.")]
+_CONDITION: Final = (
+    'A condition, e.g. `not passed and used("tool")`. It knows data.FIELD of the task, used("tool"), has("flag"), '
+    f"{', '.join(FIELDS)}, task, bucket; `and or not == != < <= > >= in + - * /` join them."
+)
+_QUERY: Final = (
+    "A query, e.g. `share(passed, of=calls > 0)` or `pass_at(1) - before(pass_at(1))`. Functions: "
+    f"{', '.join(FUNCTIONS)}; conditions are those of find_rollouts."
+)
 
 
 class Results:
@@ -61,13 +70,13 @@ class Results:
         return found
 
     @tool(read_only=True)
-    def summary(
-        self, run: RunName, against: Annotated[str, Field(description="An earlier run.")] = ""
-    ) -> JSONObject:
+    def summary(self, run: RunName, against: EarlierRun = "") -> JSONObject:
         """Counts, scores, funnel and findings of a run: start here. With `against`, what changed since."""
         found = self.analysis(run, against)
-        keep = ("run", "counts", "score", "buckets", "pass_at_k", "funnel", "cost", "findings")
-        return {k: found[k] for k in keep} | {"verdict": (found["against"] or {}).get("verdict")}
+        keep = ("run", "counts", "score", "buckets", "pass_at_k", "funnel", "cost")
+        verdict = (found["against"] or {}).get("verdict")
+        # Last what can be long: an answer is cut at its end.
+        return {k: found[k] for k in keep} | {"verdict": verdict, "findings": found["findings"]}
 
     @tool(read_only=True)
     def error_patterns(self, run: RunName) -> list[JSONObject]:
@@ -91,7 +100,7 @@ class Results:
     def find_rollouts(
         self,
         run: RunName,
-        where: Annotated[str, Field(description='A condition: `not passed and used("tool")`.')],
+        where: Annotated[str, Field(description=_CONDITION)],
         limit: Annotated[int, Field(ge=1, le=MOST)] = 20,
         offset: Annotated[int, Field(ge=0)] = 0,
     ) -> JSONObject:
@@ -135,7 +144,9 @@ class Results:
         return shared_events(self._row(run, one), self._row(run, other))
 
     @tool(read_only=True)
-    def query(self, run: RunName, query: str, before: str = "") -> JSONObject:
+    def query(
+        self, run: RunName, query: Annotated[str, Field(description=_QUERY)], before: EarlierRun = ""
+    ) -> JSONObject:
         """The value of a query, as claims have them."""
         return {"query": query, "value": evaluate(query, self.data(run, before))}
 
@@ -146,7 +157,7 @@ class Results:
         text: Annotated[
             str, Field(max_length=100_000, description="Sentences with [claim: ...] and [cite: ...].")
         ],
-        before: str = "",
+        before: EarlierRun = "",
     ) -> JSONObject:
         """Check sentences of a report, or all of it: every claim is executed, every quotation looked up."""
         found = check_text(text, self.data(run, before)).as_json()
