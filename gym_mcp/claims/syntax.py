@@ -12,6 +12,7 @@ from gym_mcp.errors import UsageError
 
 _MARK: Final = re.compile(r"\[(claim|cite):")
 _HOLE: Final = re.compile("\ue000(\\d+)\ue001")
+_HOLE_AT_END: Final = re.compile("(?:\\s*\ue000\\d+\ue001)+(?=[.,;:!?])")
 _END: Final = re.compile("[.!?][\"')*_]*(?:\\s*\ue000\\d+\ue001)*(?=\\s+[A-Z0-9\"'`*(])")
 _BULLET: Final = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 _ABBREVIATED: Final = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|approx|no|resp|etc))\.$", re.IGNORECASE)
@@ -69,7 +70,7 @@ def sentences(report: str) -> list[Sentence]:
         holed = _cut(block, marks)
         parts = [holed] if kind in ("heading", "row", "fence") else _split(holed)
         for part in parts:
-            prose = " ".join(_HOLE.sub(" ", part).split())
+            prose = " ".join(_HOLE.sub(" ", _HOLE_AT_END.sub("", part)).split())
             own = [marks[int(i)] for i in _HOLE.findall(part)]
             if not re.search(r"\w", prose) and found and own:
                 _attach(found[-1], own)
