@@ -68,15 +68,19 @@ def page(a: JSONObject) -> str:
 def _summary(a: JSONObject) -> str:
     suspects = [f for f in a["findings"] if f["suspect"]]
     score = a["score"]["pass"]["failed_excluded"]
-    first = f"pass@1 is {_percent(score['value'])} over {score['tasks']} tasks"
+    if score["value"] is None:
+        first = "No rollout has a score"
+    else:
+        first = f"pass@1 is {_percent(score['value'])} over {score['tasks']} tasks"
     if score["new_tasks"]:
         first += f" (95% CI {_range(score['new_tasks'])})"
     if not suspects:
         return f"{first}. Nothing found points at anything but the agent."
     worst = suspects[0]
+    point = "1 finding points" if len(suspects) == 1 else f"{len(suspects)} findings point"
     return (
-        f"{first}. {len(suspects)} findings point at something other than the agent; read them before quoting the "
-        f"score. First: {_text(worst['title'])} ({worst['count']} of {worst['of']} {worst['unit']})."
+        f"{first}. {point} at something other than the agent; read before quoting the score. "
+        f"First: {_text(worst['title'])} ({worst['count']} of {worst['of']} {worst['unit']})."
     )
 
 

@@ -138,3 +138,19 @@ def test_a_rollout_is_shown_from_its_prompt_on(run: Path, capsys: pytest.Capture
 def test_a_rollout_that_is_misnamed(slip: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["analyze", "show", str(run), slip]) == 2
     assert "/reply-to-last-1/" in capsys.readouterr().err
+
+
+def test_failures_of_many_kinds_are_a_bounded_number_of_findings(run: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "failed"))
+    rows = [json.loads(line) for line in (run / "rollouts.jsonl").read_text().splitlines()]
+    for i, row in enumerate(rows):
+        message = "gone" if i < 10 else "no " + "abcdefghij"[i // 10] * 3 + "abcdefghij"[i % 10] * 3
+        row.update(outcome="failed", reward=None, ledger=[], response=None)
+        row["failure"] = {"kind": "model", "message": message}
+    (other / "rollouts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    analysis = analyze(other)
+    found = [f for f in analysis["findings"] if f["kind"] == "failed_model"]
+    assert sum(f["count"] for f in found) == 80
+    assert {f["key"]: f["count"] for f in found}["gone"] == 10
+    assert {f["key"]: f["count"] for f in found}["(others)"] == 80 - 10 - (SHOWN - 1)
+    assert "No rollout has a score." in page(analysis)
