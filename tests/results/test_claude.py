@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shlex
 import sys
@@ -12,12 +11,11 @@ from typing import Any, Final
 import pytest
 
 from tests.connect.commands import user
-from tests.connect.messages import Script, endpoint
-from tests.connect.test_agents import CLAUDE, installed, shell
+from tests.connect.messages import Script
+from tests.connect.test_agents import CLAUDE, claude_says, installed, shell
 from tests.diagnosis.runs import office_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-_RUN_SECONDS: Final = 120
 TRUE: Final = "Of 80 rollouts, 54 passed [claim: rollouts() = 80] [claim: rollouts(passed) = 54]."
 
 
@@ -39,31 +37,8 @@ def test_claude_explains_a_run_and_has_a_claim_checked(tmp_path: Path) -> None:
         shell(person, f"claude mcp add results -- {shlex.join(serve)}", program)
         assert "Connected" in shell(person, "claude mcp list", program)
 
-        config = json.dumps({"mcpServers": {"results": {"command": serve[0], "args": serve[1:]}}})
-
-        async def explain() -> str:
-            async with endpoint(script) as url:
-                environ = {
-                    **{k: v for k, v in person.environ.items() if not k.startswith(("ANTHROPIC", "CLAUDE_CODE"))},
-                    "ANTHROPIC_BASE_URL": url,
-                    "ANTHROPIC_API_KEY": "test",
-                    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-                }
-                process = await asyncio.create_subprocess_exec(
-                    *(str(program), "-p", "/mcp__results__blade", "--strict-mcp-config", "--mcp-config", config),
-                    *("--tools", "", "--allowedTools", "mcp__results", "--output-format", "json"),
-                    cwd=person.project,
-                    env=environ,
-                    stdin=-3,
-                    stdout=-1,
-                    stderr=-2,
-                )
-                async with asyncio.timeout(_RUN_SECONDS):
-                    out, _ = await process.communicate()
-                assert process.returncode == 0, out.decode()
-                return out.decode()
-
-        assert "All done." in asyncio.run(explain())
+        server = {"command": serve[0], "args": serve[1:]}
+        assert "All done." in claude_says(person, program, script, "/mcp__results__blade", "results", server)
     first = json.dumps(script.requests[0])
     assert "Explain the score of the run (office)" in first, "the prompt did not bring the skill"
     offered = {t["name"] for t in script.requests[0]["tools"]}
