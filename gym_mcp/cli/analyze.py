@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gym_mcp.cli.common import emit_json, json_option
+from gym_mcp.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from gym_mcp.claims.check import Verdict
@@ -21,6 +22,9 @@ class _Verbs(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, "-h", "--help"):
+            if not args[0].startswith("-") and not Path(args[0]).exists():
+                hint = did_you_mean(args[0], self.commands)
+                raise click.UsageError(f"{args[0]}: no run there, and no command of that name{hint}", ctx)
             args = ["run", *args]
         return super().parse_args(ctx, args)
 

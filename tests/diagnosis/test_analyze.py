@@ -82,6 +82,8 @@ def test_the_bound_on_points_is_what_passing_would_bring(run: Path) -> None:
 def test_a_missing_run_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["analyze", str(tmp_path / "nowhere")]) == 2
     assert "no run there" in capsys.readouterr().err
+    assert main(["analyze", "chek", "report.md"]) == 2
+    assert "did you mean `check`?" in capsys.readouterr().err
 
 
 def test_hostile_texts_cannot_format_the_page(run: Path, tmp_path: Path) -> None:
