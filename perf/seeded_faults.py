@@ -42,7 +42,7 @@ Fault = Callable[[list[Row], list[Row], random.Random], Planted]
 
 
 def partial_verifier(rows: list[Row], tasks: list[Row], rng: random.Random) -> Planted:
-    """The verifier does not read one format: bold answers of passing rollouts score 0."""
+    """The verifier does not read one format: answers in `\\text{}` of passing rollouts score 0."""
     p = Planted(("same_answer_different_reward", "right_answer_failed"))
     for row in _some(rows, rng, 0.2, lambda r: r["reward"] == 1.0):
         say(row, lambda t: t.replace("\\boxed{", "\\boxed{\\text{").replace("}", "}}"))
@@ -275,18 +275,8 @@ def measure(work: Path, seeds: int = 3) -> Row:
 
 
 def _run(name: str, out: Path) -> Path:
-    command = [
-        sys.executable,
-        "-m",
-        "gym_mcp.cli.main",
-        "eval",
-        "run",
-        "-e",
-        name,
-        "-m",
-        "builtin/noisy-oracle?p=0.8",
-    ]
-    command += ["--limit", "30", "--repeats", "4", "--out", str(out)]
+    command = [sys.executable, *"-m gym_mcp.cli.main eval run --limit 30 --repeats 4".split()]
+    command += ["-e", name, "-m", "builtin/noisy-oracle?p=0.8", "--out", str(out)]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     return out
 

@@ -28,11 +28,11 @@ def groups_by(run: Run, field: str) -> JSONObject:
     rollouts are grouped, by what came out of them.
     """
     outcome = field.startswith("components.")
-    label = _by_component(run, field) if outcome else _by_task(run, field)
+    group_of = _by_component(run, field) if outcome else _by_task(run, field)
     slots: dict[str, list[int]] = {}
     for slot, state in enumerate(run.sheet.state):
         if state:
-            slots.setdefault(label(slot), []).append(slot)
+            slots.setdefault(group_of(slot), []).append(slot)
     if len(slots) > MOST:
         raise UsageError(f"--by {field}: {len(slots)} different values, at most {MOST} make groups")
     names = sorted(slots, key=_natural)
@@ -47,10 +47,10 @@ def _by_task(run: Run, field: str) -> Callable[[int], str]:
     labels: list[str] = []
     fields: set[str] = set()
     for row in run.task_rows():
-        labels.append(_text(dotted(row, field)))
+        labels.append(label(dotted(row, field)))
         if len(labels) <= 50:
             fields |= _paths(row)
-    if all(label == NONE for label in labels):
+    if all(name == NONE for name in labels):
         raise UsageError(f"--by {field}: no task has it{did_you_mean(field, fields)}")
     return lambda slot: labels[slot // run.sheet.repeats]
 
@@ -69,7 +69,8 @@ def _paths(row: JSONObject, prefix: str = "") -> set[str]:
     return found
 
 
-def _text(value: Any) -> str:
+def label(value: Any) -> str:
+    """The name of the group of a field's value."""
     if value is None:
         return NONE
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from gym_mcp.blade.grade import Anchor, grade, shallow
+from gym_mcp.blade.grade import Anchor, grade
 from gym_mcp.claims.query import Data
 
 _EVIDENCE: Final = re.compile(r"\s*\[(?:claim|cite): (?:[^\[\]\"]|\"[^\"]*\")*\]")
@@ -69,9 +69,9 @@ CONTROLS: Final[dict[str, Callable[[str], str]]] = {
 }
 
 
-def calibrate(report: str, data: Data, anchors: list[Anchor], own_shallow: str | None = None) -> dict[str, float]:
+def calibrate(report: str, data: Data, anchors: list[Anchor], shallow: str) -> dict[str, float]:
     """Grades of the golden report, the shallow one, and each control."""
-    found = {"golden": report, "shallow": shallow(report, data) if own_shallow is None else own_shallow}
+    found = {"golden": report, "shallow": shallow}
     found |= {name: change(report) for name, change in CONTROLS.items()}
     return {name: round(grade(text, data, anchors).value, 6) for name, text in found.items()}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gym_mcp.claims.check import Verdict, check
-from gym_mcp.claims.query import Data
+from gym_mcp.claims.query import Data, QueryError, parse
 from gym_mcp.claims.syntax import Sentence, sentences
 from gym_mcp.types import JSONObject
 
@@ -50,16 +50,15 @@ def grade(report: str, data: Data, anchors: list[Anchor]) -> Grade:
     whole = sum(WEIGHTS[a.difficulty] for a in anchors)
     covered = sum(WEIGHTS[a.difficulty] for a in anchors if a.evidence in shown)
     coverage = covered / whole if whole else 0.0
-    share = verdict.supported / verdict.weighty if verdict.weighty else 0.0
-    return Grade(verdict, coverage, share * share * coverage)
+    return Grade(verdict, coverage, verdict.soundness * coverage)
 
 
 def evidence_of(sentence: Sentence) -> Iterator[str]:
     """Its evidence, in one spelling."""
     for claim in sentence.claims:
         try:
-            yield ast.unparse(ast.parse(claim.query, mode="eval"))
-        except SyntaxError:
+            yield ast.unparse(parse(claim.query))
+        except QueryError:
             continue
     for citation in sentence.citations:
         yield f"{citation.rollout} {citation.place}"
@@ -88,7 +87,7 @@ def difficulty(evidence: str) -> str:
     return "low" if simple and calls <= _PLAIN else "medium"
 
 
-def shallow(report: str, data: Data) -> str:
+def shallow(report: str) -> str:
     """The report as a hasty author would leave it: its headings, and its headline numbers."""
     lines = []
     for line in report.splitlines():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import orjson
 from gym_mcp.blade.grade import Anchor, grade
 from gym_mcp.claims.check import open_data
 from gym_mcp.claims.query import Data
+from gym_mcp.claims.syntax import read_text
 from gym_mcp.coordinator.journal import read_rows
 from gym_mcp.errors import UsageError
 
@@ -53,7 +55,11 @@ class Package:
         return sorted(p.parent for p in (self.path / "rollouts").glob("*/rollouts.jsonl"))
 
     def goldens(self) -> list[Golden]:
-        return [Golden.of(p) for p in sorted((self.path / "golden_reports").glob("*_golden_report.md"))]
+        """Its golden reports; `UsageError` when there is none."""
+        found = [Golden.of(p) for p in sorted((self.path / "golden_reports").glob("*_golden_report.md"))]
+        if not found:
+            raise UsageError(f"{self.path}: golden_reports/ has no *_golden_report.md")
+        return found
 
     def data(self, golden: Golden) -> Data:
         """The run that a golden report is about, as its metrics name it, with the others to compare with."""
@@ -67,9 +73,9 @@ class Package:
 
 def read_json(path: Path) -> dict[str, Any]:
     try:
-        found = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as e:
-        raise UsageError(f"{path}: unreadable: {e}") from None
+        found = orjson.loads(read_text(path))
+    except orjson.JSONDecodeError as e:
+        raise UsageError(f"{path}: no JSON: {e}") from None
     if not isinstance(found, dict):
         raise UsageError(f"{path}: an object is expected")
     return found
@@ -99,7 +105,7 @@ def _skill(package: Package) -> Iterator[str]:
     if not path.is_file():
         yield "skill/SKILL.md is missing"
         return
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     head = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
     for key in ("name", "description"):
         if head is None or not re.search(rf"^{key}:\s*\S", head.group(1), re.MULTILINE):
@@ -127,16 +133,18 @@ def _rollouts(package: Package) -> Iterator[str]:
 
 
 def _golden(package: Package, least: int) -> Iterator[str]:
-    goldens = package.goldens()
-    if not goldens:
-        yield "golden_reports/ has no *_golden_report.md"
+    try:
+        goldens = package.goldens()
+    except UsageError as e:
+        yield str(e)
+        return
     for golden in goldens:
         name = golden.report.name
         absent = [p.name for p in (golden.metrics, golden.anchors, golden.shallow) if not p.is_file()]
         if absent:
             yield f"{name}: {', '.join(absent)} missing"
             continue
-        text = golden.report.read_text(encoding="utf-8")
+        text = read_text(golden.report)
         if len(text.splitlines()) < 40:
             yield f"{name}: fewer than 40 lines"
         data, anchors = package.data(golden), read_anchors(golden.anchors)
@@ -147,7 +155,7 @@ def _golden(package: Package, least: int) -> Iterator[str]:
         if score.value < GOLDEN or score.verdict.problems:
             problems = len(score.verdict.problems)
             yield f"{name}: grade {score.value:.3f}, {problems} problems; {GOLDEN} and none expected"
-        low = grade(golden.shallow.read_text(encoding="utf-8"), data, anchors).value
+        low = grade(read_text(golden.shallow), data, anchors).value
         if low >= SHALLOW:
             yield f"{golden.shallow.name}: grade {low:.3f}; below {SHALLOW} expected"
 
@@ -162,5 +170,6 @@ def _metrics(golden: Golden, data: Data) -> Iterator[str]:
     passes = s.run.sheet.scores("pass")
     true = {"pass_at_1": passes.mean, "total_tasks": s.run.sheet.tasks, "total_rollouts": len(s.run.sheet.state)}
     for key, value in true.items():
-        if value is None or abs(said[key] - value) > 5e-5:
+        number = said[key] if isinstance(said[key], int | float) else nan
+        if value is None or not abs(number - value) <= 5e-5:
             yield f"{golden.metrics.name}: {key} is {said[key]}, the run says {value}"

@@ -176,11 +176,11 @@ def _direction(tree: ast.expr, actual: Value) -> int:
 
 def check_citation(citation: Citation, data: Data) -> tuple[Facts | None, str]:
     """The rollout that is cited, and what is wrong: an empty text when the quotation stands where it says."""
-    facts = next((f for f in data.scan.present if f.id == citation.rollout), None)
     owner = data.scan
+    facts = owner.find(citation.rollout)
     if facts is None and data.before is not None:
         owner = data.before.scan
-        facts = next((f for f in owner.present if f.id == citation.rollout), None)
+        facts = owner.find(citation.rollout)
     if facts is None:
         return None, f"no rollout `{citation.rollout}`"
     row = row_at(owner.run.directory.rollouts_path, facts.offset)
@@ -199,7 +199,7 @@ def _flat(text: str) -> str:
 def place_of(row: JSONObject, prompt: str, place: str) -> str | None:
     """`notes`, `failure`, `answer`, `stop`, `prompt`, `output`, `output:N`, `ledger` or `ledger:N`, as text."""
     name, _, at = place.partition(":")
-    if at and not at.isdigit():
+    if at and not re.fullmatch("[0-9]{1,9}", at):
         return None
     if name == "prompt":
         return prompt

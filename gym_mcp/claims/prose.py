@@ -6,6 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+
+def words(alternatives: str) -> re.Pattern[str]:
+    """Any of these words, however it is capitalized."""
+    return re.compile(rf"\b(?:{alternatives})\b", re.IGNORECASE)
+
+
 _WORDS: Final = {
     name: float(n)
     for n, name in enumerate(
@@ -44,71 +50,54 @@ _DENIAL: Final = re.compile(
     r"|\bcontrary to\b|\bfar from\b|\bthe opposite\b|\bit is (?:false|untrue|wrong|incorrect)\b",
     re.IGNORECASE,
 )
-_PASS: Final = re.compile(
-    r"\b(?:pass(?:es|ed|ing)?(?![@\w-]|\s+rate|\s+at\b)|succe\w+|solv(?:e[sd]?|ing)|correct(?:ly)?)\b",
-    re.IGNORECASE,
-)
-_FAIL: Final = re.compile(r"\b(?:fail(?:s|ed|ing|ures?)?|unsuccessful(?:ly)?|unsolved)\b", re.IGNORECASE)
+_PASS: Final = words(r"pass(?:es|ed|ing)?(?![@\w-]|\s+rate|\s+at\b)|succe\w+|solv(?:e[sd]?|ing)|correct(?:ly)?")
+_FAIL: Final = words(r"fail(?:s|ed|ing|ures?)?|unsuccessful(?:ly)?|unsolved")
 _NEAR: Final = re.compile(
     r"(?:\b(?:not|never|no|none|neither|nor|cannot|without|fail(?:s|ed)? to|0|zero)\b|n['’]t\b)"
     r"(?:\W+\w+){0,5}\W*$",
     re.IGNORECASE,
 )
-_UP: Final = re.compile(
-    r"\b(?:rose|rises?|risen|increas\w+|higher|improv\w+|grew|grown|gain(?:s|ed)?|easier|"
-    r"more often|up by|better|greater|"
-    r"more (?!than\b)\w+(?:\s+\w+){0,3}\s+than)\b",
-    re.IGNORECASE,
+_UP: Final = words(
+    r"rose|rises?|risen|increas\w+|higher|improv\w+|grew|grown|gain(?:s|ed)?|easier|more often|up by|better|"
+    r"greater|more (?!than\b)\w+(?:\s+\w+){0,3}\s+than"
 )
-_DOWN: Final = re.compile(
-    r"\b(?:fell|falls?|fallen|dropp?(?:s|ed)?|decreas\w+|lower|regress\w*|declin\w+|shrank|lost|loses?|harder|"
-    r"less often|"
-    r"down by|worse|smaller|rarer|fewer (?!than\b)\w+(?:\s+\w+){0,3}\s+than|"
-    r"less (?!than\b)\w+(?:\s+\w+){0,3}\s+than)\b",
-    re.IGNORECASE,
+_DOWN: Final = words(
+    r"fell|falls?|fallen|dropp?(?:s|ed)?|decreas\w+|lower|regress\w*|declin\w+|shrank|lost|loses?|harder|"
+    r"less often|down by|worse|smaller|rarer|fewer (?!than\b)\w+(?:\s+\w+){0,3}\s+than|"
+    r"less (?!than\b)\w+(?:\s+\w+){0,3}\s+than"
 )
-_CAUSAL: Final = re.compile(
-    r"\b(?:because|due to|caus(?:e[sd]?|ing)|leads? to|led to|results? (?:in|from)|resulted (?:in|from)|"
-    r"as a result|"
-    r"therefore|thus|hence|owing to|thanks to|explains?|explained by|driven by|drives|root cause|blame|"
-    r"makes? it)\b",
-    re.IGNORECASE,
+_CAUSAL: Final = words(
+    r"because|due to|caus(?:e[sd]?|ing)|leads? to|led to|results? (?:in|from)|resulted (?:in|from)|"
+    r"as a result|therefore|thus|hence|owing to|thanks to|explains?|explained by|driven by|drives|root cause|"
+    r"blame|makes? it"
 )
-_ALL: Final = re.compile(
-    r"\b(?:all(?!\s+(?:in all|at once))|every|everything|(?<!times )(?<!of )each|always|entirely|invariably)\b",
-    re.IGNORECASE,
+_ALL: Final = words(
+    r"all(?!\s+(?:in all|at once))|every|everything|(?<!times )(?<!of )each|always|entirely|invariably"
 )
 _IN_ALL: Final = re.compile(r"\b(?:in|at|of|above|after) all\b|\ball in all\b|\bpasse?s? always\b", re.IGNORECASE)
-_NONE: Final = re.compile(r"\b(?:none|no|never|nothing|nobody|zero)\b", re.IGNORECASE)
-_MOST: Final = re.compile(
-    r"\b(?:most|majority|mostly|mainly|usually|more than half|predominantly)\b", re.IGNORECASE
-)
+_NONE: Final = words(r"none|no|never|nothing|nobody|zero")
+_MOST: Final = words(r"most|majority|mostly|mainly|usually|more than half|predominantly")
 _HALF: Final = re.compile(r"(?<!more than )(?<!less than )\bhalf\b", re.IGNORECASE)
-_FEW: Final = re.compile(
-    r"\b(?:few|minority|rare(?:ly)?|seldom|less than half|fewer than half|hardly any)\b", re.IGNORECASE
+_FEW: Final = words(r"few|minority|rare(?:ly)?|seldom|less than half|fewer than half|hardly any")
+_LOADED: Final = words(
+    r"best|worst|excellent|poor(?:ly)?|reliabl[ey]|unreliable|flaky|broken|dominant|dominates?|significant\w*|"
+    r"strong(?:ly|er|est)?|weak(?:ly|er|est)?|frequent\w*|often|main|primary|largest|smallest|common|several|"
+    r"many|robust|consistent\w*|substantial\w*|twice|double[ds]?|triple[ds]?|timed out|looped|refus\w+|"
+    r"leak\w*|crash\w*"
 )
-_LOADED: Final = re.compile(
-    r"\b(?:best|worst|excellent|poor(?:ly)?|reliabl[ey]|unreliable|flaky|broken|dominant|dominates?|"
-    r"significant\w*|"
-    r"strong(?:ly|er|est)?|weak(?:ly|er|est)?|frequent\w*|often|main|primary|largest|smallest|common|several|many|"
-    r"robust|consistent\w*|substantial\w*|twice|double[ds]?|triple[ds]?|timed out|"
-    r"looped|refus\w+|leak\w*|crash\w*)\b",
-    re.IGNORECASE,
-)
-_SUBJECT: Final = re.compile(
-    r"\b(?:agents?|models?|verifiers?|harness(?:es)?|tools?|tasks?|rollouts?|prompts?|answers?|calls?|environment|"
-    r"failures?|errors?|score|scores|timeouts?|runs?)\b",
-    re.IGNORECASE,
+_SUBJECT: Final = words(
+    r"agents?|models?|verifiers?|harness(?:es)?|tools?|tasks?|rollouts?|prompts?|answers?|calls?|environment|"
+    r"failures?|errors?|score|scores|timeouts?|runs?"
 )
 _ABOUT: Final = re.compile(
     r"^(?:this|the (?:next|following)|here|below|see) ?(?:report|page|analysis|section|table)?\b", re.I
 )
-_ADVICE: Final = re.compile(r"\b(?:recommend\w*|should|suggest\w*|propose[ds]?|consider)\b", re.IGNORECASE)
+_ADVICE: Final = words(r"recommend\w*|should|suggest\w*|propose[ds]?|consider")
 _AGGREGATES: Final = {
-    "most": re.compile(r"\b(?:longest|maxim\w+|highest|largest|at most|up to)\b", re.IGNORECASE),
-    "least": re.compile(r"\b(?:shortest|minim\w+|lowest|smallest)\b", re.IGNORECASE),
-    "mean": re.compile(r"\b(?:average|averages|averaged|mean)\b", re.IGNORECASE),
-    "median": re.compile(r"\b(?:median)\b", re.IGNORECASE),
+    "most": words(r"longest|maxim\w+|highest|largest|at most|up to"),
+    "least": words(r"shortest|minim\w+|lowest|smallest"),
+    "mean": words(r"average|averages|averaged|mean"),
+    "median": words(r"median"),
 }
 _MEASURES: Final = {
     "rollout": r"rollouts?", "task": r"tasks?", "call": r"(?:tool )?calls?", "error": r"(?:tool )?errors?",

@@ -1,8 +1,8 @@
 """The query language of claims: a Python-like expression over a run, parsed and interpreted, never executed.
 
 Functions, each over the rollouts that fit a condition: `rollouts`, `tasks` (with at least one), `share`,
-`pass_rate`, `mean`, `total`, `least`,
-`most`, `median`; and `pass_at`, `pass_hat`, `bucket`, `calls`, `errors`, `finding`, `before`.
+`pass_rate`, `mean`, `total`, `least`, `most`, `median`; and `pass_at`, `pass_hat`, `bucket`, `calls`, `errors`,
+`finding`, `before`.
 `docs/analysis.md` has the names that conditions know. Bounded: text, nodes, passes over rows.
 """
 
@@ -12,24 +12,26 @@ import ast
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from math import fsum, isfinite
+from math import fsum
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gym_mcp.analysis.read import dotted
 from gym_mcp.diagnosis.facts import Facts
+from gym_mcp.diagnosis.finding import Scale
 from gym_mcp.diagnosis.scan import Scan
 from gym_mcp.errors import UsageError
 from gym_mcp.metrics.estimators import pass_at_k, pass_hat_k
 from gym_mcp.suggest import did_you_mean
 
 LONGEST: Final = 500
-MOST_NODES: Final = 80
+MOST_NODES: Final = 160
 MOST_PASSES: Final = 12
+LARGEST: Final = 1e300
 Value = float | str | bool
 Condition = Callable[[Facts], Any]
 
-_BINARY: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {
+_BINARY: Final[dict[type[ast.operator], Callable[[float, float], float]]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -78,13 +80,14 @@ class Data:
     scan: Scan
     before: Data | None = None
     findings: dict[str, int] = field(default_factory=dict)
-    buckets: list[str] = field(default_factory=list)
+    scale: Scale = field(init=False)
+    buckets: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        scale = self.scan.scale
+        self.scale = self.scan.scale
         self.buckets = [
             "missing" if not n else "always" if c == n else "sometimes" if c else "never"
-            for n, c in zip(scale.scored, scale.passed, strict=True)
+            for n, c in zip(self.scale.scored, self.scale.passed, strict=True)
         ]
 
 
@@ -96,7 +99,7 @@ def parse(text: str) -> ast.expr:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise QueryError(f"`{text}` is no expression") from None
-    if sum(1 for _ in ast.walk(tree)) > MOST_NODES * 2:
+    if sum(1 for _ in ast.walk(tree)) > MOST_NODES:
         raise QueryError(f"`{text[:60]}...` is too large a query")
     return tree.body
 
@@ -113,7 +116,7 @@ class _Evaluation:
 
     def value(self, node: ast.expr) -> Value:
         if isinstance(node, ast.Constant) and isinstance(node.value, int | float | str):
-            return node.value
+            return _finite(node.value)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             return -_number(self.value(node.operand))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
@@ -201,10 +204,10 @@ class _Evaluation:
         return self._curve(args, pass_hat_k)
 
     def _curve(self, args: list[ast.expr], estimator: Callable[[int, int, int], float]) -> Value:
-        k, scale = int(_number(self.value(_one(args)))), self.data.scan.scale
+        k, scale = _number(self.value(_one(args))), self.data.scale
         counts = [(n, c) for n, c in zip(scale.scored, scale.passed, strict=True) if n]
-        if not counts or not 1 <= k <= min(n for n, _ in counts):
-            raise QueryError(f"k = {k}: every task needs at least k scored rollouts")
+        if not isinstance(k, int) or not counts or not 1 <= k <= min(n for n, _ in counts):
+            raise QueryError(f"k = {k}: a whole number, and every task needs at least k scored rollouts")
         return fsum(estimator(n, c, k) for n, c in counts) / len(counts)
 
     def _bucket(self, args: list[ast.expr], keywords: dict[str, ast.expr]) -> Value:
@@ -245,7 +248,7 @@ class _Evaluation:
 def condition(node: ast.expr, data: Data) -> Condition:
     """A function of a rollout's facts: arithmetic, comparisons, `and`, `or`, `not`, `in` over its fields."""
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float | str):
-        constant = node.value
+        constant = _finite(node.value)
         return lambda f: constant
     if isinstance(node, ast.Name):
         return _field(node.id, data)
@@ -262,8 +265,11 @@ def condition(node: ast.expr, data: Data) -> Condition:
         every = isinstance(node.op, ast.And)
         return lambda f: all(p(f) for p in parts) if every else any(p(f) for p in parts)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        inner = condition(node.operand, data)
-        return lambda f: not inner(f)
+        denied = condition(node.operand, data)
+        return lambda f: not denied(f)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        size = condition(node.operand, data)
+        return lambda f: None if (value := size(f)) is None else -_number(value)
     if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
         left, right, op = condition(node.left, data), condition(node.right, data), node.op
         return lambda f: _arithmetic(op, left(f), right(f))
@@ -325,32 +331,39 @@ def _chain(node: ast.Compare, value: Callable[[ast.expr], Value]) -> bool:
 
 def _compare(op: type[ast.cmpop], a: Any, b: Any) -> bool:
     if op in (ast.In, ast.NotIn):
-        if not isinstance(b, str | tuple) or (isinstance(b, str) and not isinstance(a, str)):
+        if not isinstance(b, str | tuple | list) or (isinstance(b, str) and not isinstance(a, str)):
             return op is ast.NotIn
         return (a in b) == (op is ast.In)
     if op in (ast.Eq, ast.NotEq):
         return _COMPARE[op](a, b)
     if a is None or b is None:
         return False
-    if isinstance(a, str) != isinstance(b, str):
-        raise QueryError("a text and a number cannot be compared")
+    if not any(isinstance(a, kind) and isinstance(b, kind) for kind in (str, int | float)):
+        raise QueryError("two numbers or two texts can be compared, nothing else")
     return _COMPARE[op](a, b)
 
 
 def _arithmetic(op: ast.operator, a: Any, b: Any) -> float:
     try:
-        result: float = _BINARY[type(op)](_number(a), _number(b))
+        return _finite(_BINARY[type(op)](_number(a), _number(b)))
     except ZeroDivisionError:
         raise QueryError("a division by zero") from None
-    if not isfinite(result):
-        raise QueryError("no finite number")
-    return result
+
+
+_Plain = TypeVar("_Plain", float, float | str)
+
+
+def _finite(value: _Plain) -> _Plain:
+    # A whole number may have more digits than any float.
+    if not isinstance(value, str) and not -LARGEST <= value <= LARGEST:
+        raise QueryError("a number that is too large")
+    return value
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, str) or value is None:
-        raise QueryError(f"{value!r} is no number")
-    return value  # type: ignore[no-any-return]
+    if not isinstance(value, int | float):
+        raise QueryError(f"{str(value)[:60]!r} is no number")
+    return value
 
 
 def _ratio(part: float, whole: int) -> float:

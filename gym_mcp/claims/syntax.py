@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
+
+from gym_mcp.errors import UsageError
 
 _MARK: Final = re.compile(r"\[(claim|cite):")
 _HOLE: Final = re.compile("\ue000(\\d+)\ue001")
+_HOLE_AT_END: Final = re.compile("(?:\\s*\ue000\\d+\ue001)+(?=[.,;:!?])")
 _END: Final = re.compile("[.!?][\"')*_]*(?:\\s*\ue000\\d+\ue001)*(?=\\s+[A-Z0-9\"'`*(])")
 _BULLET: Final = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 _ABBREVIATED: Final = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|approx|no|resp|etc))\.$", re.IGNORECASE)
@@ -48,6 +52,16 @@ class Sentence:
     """A table row: not expected to be a whole sentence."""
 
 
+def read_text(path: Path) -> str:
+    """The text of a report, or of what stands beside one."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as e:
+        raise UsageError(f"{path}: {e.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not UTF-8") from None
+
+
 def sentences(report: str) -> list[Sentence]:
     """All sentences of a report in order."""
     found: list[Sentence] = []
@@ -56,7 +70,7 @@ def sentences(report: str) -> list[Sentence]:
         holed = _cut(block, marks)
         parts = [holed] if kind in ("heading", "row", "fence") else _split(holed)
         for part in parts:
-            prose = " ".join(_HOLE.sub(" ", part).split())
+            prose = " ".join(_HOLE.sub(" ", _HOLE_AT_END.sub("", part)).split())
             own = [marks[int(i)] for i in _HOLE.findall(part)]
             if not re.search(r"\w", prose) and found and own:
                 _attach(found[-1], own)

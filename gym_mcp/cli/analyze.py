@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gym_mcp.cli.common import emit_json, json_option
+from gym_mcp.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from gym_mcp.claims.check import Verdict
 
 _RUN = click.Path(path_type=Path, file_okay=False)
 
@@ -15,15 +20,11 @@ _RUN = click.Path(path_type=Path, file_okay=False)
 class _Verbs(click.Group):
     """`analyze RUN` is `analyze run RUN`."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands:
-            args = ["run", *args]
-        return super().resolve_command(ctx, args)
-
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and not {"-h", "--help"} & {args[0]}:
+        if args and args[0] not in (*self.commands, "-h", "--help"):
+            if not args[0].startswith("-") and not Path(args[0]).exists():
+                hint = did_you_mean(args[0], self.commands)
+                raise click.UsageError(f"{args[0]}: no run there, and no command of that name{hint}", ctx)
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
@@ -93,16 +94,20 @@ def check_command(
     if as_json:
         emit_json(verdict.as_json())
     else:
-        for p in verdict.problems:
-            click.echo(f"{report}:{p.line}: {p.kind}: {p.detail}\n    {p.text}")
+        show_problems(report, verdict)
         click.echo(
             f"grade {verdict.grade:.3f}: {verdict.supported} of {verdict.weighty} sentences that need evidence "
-            f"have it; "
-            f"{verdict.claims_true} of {verdict.claims} claims and {verdict.citations_true} of "
+            f"have it; {verdict.claims_true} of {verdict.claims} claims and {verdict.citations_true} of "
             f"{verdict.citations} quotations are true"
         )
     if verdict.problems or verdict.grade < least:
         ctx.exit(1)
+
+
+def show_problems(report: Path, verdict: Verdict) -> None:
+    """Each problem with its line, as compilers name them."""
+    for p in verdict.problems:
+        click.echo(f"{report}:{p.line}: {p.kind}: {p.detail}\n    {p.text}")
 
 
 @analyze.command("show")
@@ -110,7 +115,7 @@ def check_command(
 @click.argument("rollout")
 @click.option("--whole", is_flag=True, help="Do not cut long texts.")
 def show_command(run_dir: Path, rollout: str, whole: bool) -> None:
-    """Show ROLLOUT of RUN_DIR, its items and its ledger numbered as quotations name them."""
-    from gym_mcp.claims.show import CUT, find_row, show
+    """Show ROLLOUT (RUN_ID/TASK_ID/REPEAT) of RUN_DIR, its parts numbered as quotations name them."""
+    from gym_mcp.claims.show import CUT, find_rollout, show
 
-    click.echo(show(find_row(run_dir, rollout), cut=sys.maxsize if whole else CUT))
+    click.echo(show(*find_rollout(run_dir, rollout), cut=sys.maxsize if whole else CUT))

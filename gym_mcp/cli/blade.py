@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gym_mcp.cli.analyze import show_problems
 from gym_mcp.cli.common import emit_json, json_option
 
 _DIR = click.option(
@@ -57,11 +58,12 @@ def extract(folder: Path) -> None:
 
     from gym_mcp.blade.grade import extract_anchors
     from gym_mcp.blade.package import Package, read_json
+    from gym_mcp.claims.syntax import read_text
     from gym_mcp.coordinator.rundir import write_json
 
     package = Package(folder)
     for golden in package.goldens():
-        anchors = extract_anchors(golden.report.read_text(encoding="utf-8"), package.data(golden))
+        anchors = extract_anchors(read_text(golden.report), package.data(golden))
         about = read_json(golden.metrics)
         head = {"benchmark": about.get("benchmark"), "model": about.get("model_name")}
         write_json(golden.anchors, {**head, "anchor_facts": [asdict(a) for a in anchors]})
@@ -74,12 +76,11 @@ def make_shallow(folder: Path) -> None:
     """Write a shallow report beside each golden one: true, and little of what matters."""
     from gym_mcp.blade.grade import shallow
     from gym_mcp.blade.package import Package
+    from gym_mcp.claims.syntax import read_text
     from gym_mcp.coordinator.journal import replace_file
 
-    package = Package(folder)
-    for golden in package.goldens():
-        text = shallow(golden.report.read_text(encoding="utf-8"), package.data(golden))
-        replace_file(golden.shallow, [text.encode()])
+    for golden in Package(folder).goldens():
+        replace_file(golden.shallow, [shallow(read_text(golden.report)).encode()])
         click.echo(str(golden.shallow))
 
 
@@ -91,10 +92,11 @@ def calibrate(ctx: click.Context, folder: Path, as_json: bool) -> None:
     """Grade golden reports and what must not pass. Exit code 1 when one is on the wrong side."""
     from gym_mcp.blade.controls import calibrate as grades_of
     from gym_mcp.blade.package import GOLDEN, SHALLOW, Package, read_anchors
+    from gym_mcp.claims.syntax import read_text
 
     package, found = Package(folder), {}
     for golden in package.goldens():
-        text, own = (p.read_text(encoding="utf-8") for p in (golden.report, golden.shallow))
+        text, own = map(read_text, (golden.report, golden.shallow))
         found[golden.report.name] = grades_of(text, package.data(golden), read_anchors(golden.anchors), own)
     if as_json:
         emit_json(found)
@@ -106,7 +108,7 @@ def calibrate(ctx: click.Context, folder: Path, as_json: bool) -> None:
     bad = any(
         (v <= GOLDEN) if kind == "golden" else (v >= SHALLOW) for g in found.values() for kind, v in g.items()
     )
-    if bad or not found:
+    if bad:
         ctx.exit(1)
 
 
@@ -115,16 +117,20 @@ def calibrate(ctx: click.Context, folder: Path, as_json: bool) -> None:
 @_DIR
 @json_option
 def score(report: Path, folder: Path, as_json: bool) -> None:
-    """Grade REPORT against each golden report's anchor facts."""
+    """Grade REPORT against each golden report's anchor facts, and say what is wrong with it."""
     from gym_mcp.blade.grade import grade
     from gym_mcp.blade.package import Package, read_anchors
+    from gym_mcp.claims.syntax import read_text
 
-    package, text = Package(folder), report.read_text(encoding="utf-8")
-    found = {
-        g.report.name: grade(text, package.data(g), read_anchors(g.anchors)).as_json() for g in package.goldens()
-    }
+    package, text = Package(folder), read_text(report)
+    found = {g.report.name: grade(text, package.data(g), read_anchors(g.anchors)) for g in package.goldens()}
     if as_json:
-        emit_json(found)
+        emit_json({name: one.as_json() for name, one in found.items()})
         return
     for name, one in found.items():
-        click.echo(f"{one['grade']:.3f}  against {name}: {100 * one['coverage']:.0f}% of the anchor facts")
+        v = one.verdict
+        show_problems(report, v)
+        click.echo(
+            f"{one.value:.3f}  against {name}: {v.supported} of {v.weighty} sentences that need evidence have it; "
+            f"{100 * one.coverage:.0f}% of the anchor facts"
+        )

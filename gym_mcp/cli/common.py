@@ -55,6 +55,14 @@ def parse_price(text: str, flag: str = "--price") -> tuple[float, float]:
     return into, out
 
 
+def parse_address(text: str, flag: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`; loopback where the host is left out."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise UsageError(f"{flag} {text}: expected HOST:PORT, e.g. 127.0.0.1:8765")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
 def parse_settings(pairs: Iterable[str], scope: str = "env") -> dict[str, str]:
     """`--set env.KEY=VALUE` flags as a dict of KEY to VALUE; `UsageError` for anything else."""
     settings: dict[str, str] = {}

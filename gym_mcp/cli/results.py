@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from gym_mcp.cli.common import emit_json
-from gym_mcp.errors import UsageError
+from gym_mcp.cli.common import emit_json, parse_address
 
 
 @click.group()
@@ -36,8 +35,6 @@ def serve_command(runs: tuple[Path, ...], http: str | None) -> None:
     if http is None:
         asyncio.run(serve_stdio(runs))
         return
-    host, colon, port = http.rpartition(":")
-    if not colon or not port.isdigit():
-        raise UsageError(f"--http {http}: HOST:PORT is expected, e.g. 127.0.0.1:8770")
+    host, port = parse_address(http, "--http")
     key = os.environ.get("GYM_MCP_RESULTS_KEY") or None
-    asyncio.run(serve_http(runs, host=host, port=int(port), key=key, ready=lambda url: emit_json({"url": url})))
+    asyncio.run(serve_http(runs, host=host, port=port, key=key, ready=lambda url: emit_json({"url": url})))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gym_mcp.cli.common import parse_settings
+from gym_mcp.cli.common import parse_address, parse_settings
 from gym_mcp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -135,12 +135,13 @@ async def _stdio(service: Service, options: dict[str, Any]) -> None:
 async def _http(services: list[Service], options: dict[str, Any]) -> None:
     from gym_mcp.server.run import serve as serve_http
 
-    host, port = _address(options["http"] or "127.0.0.1:8765", "--http")
-    operator_host, operator_port = _address(options["operator_http"], "--operator-http")
+    host, port = parse_address(options["http"] or "127.0.0.1:8765", "--http")
+    operator = options["operator_http"]
+    operator_host, operator_port = parse_address(operator, "--operator-http") if operator else (None, None)
     await serve_http(
         services,
-        host=host or "127.0.0.1",
-        port=port or 0,
+        host=host,
+        port=port,
         operator_host=operator_host,
         operator_port=operator_port,
         key_file=options["operator_key_file"],
@@ -163,15 +164,6 @@ def _announce(serving: Serving, *, as_json: bool) -> None:
         }
         line = {"environments": environments, "operator_key_file": key_file, "pid": os.getpid()}
         click.echo(json.dumps(line))
-
-
-def _address(text: str | None, flag: str) -> tuple[str | None, int | None]:
-    if text is None:
-        return None, None
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise UsageError(f"{flag} {text}: expected HOST:PORT")
-    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from gym_mcp.analysis.groups import groups_by
+from gym_mcp.analysis.groups import groups_by, label
 from gym_mcp.analysis.read import dotted
 from gym_mcp.diagnosis.finding import SHOWN, Finding, Scale, finding
-from gym_mcp.diagnosis.scan import Scan
+from gym_mcp.diagnosis.scan import Scan, of_tasks
 from gym_mcp.errors import UsageError
 from gym_mcp.metrics.multiplicity import holm
 
@@ -20,27 +20,12 @@ def ability(s: Scan, scale: Scale) -> Iterator[Finding]:
     never = [i for i, n in enumerate(scale.scored) if n and not scale.passed[i]]
     some = [i for i, n in enumerate(scale.scored) if 0 < scale.passed[i] < n]
     if never:
-        yield finding(
-            scale,
-            "never_pass",
-            "KG",
-            "Tasks that no rollout passes",
-            [f for i in never for f in s.of_task(i)],
-            scale.tasks_scored,
-            unit="tasks",
-            confidence="low",
-            details={"repeats": s.run.sheet.repeats},
-        )
+        given = {"confidence": "low", "details": {"repeats": s.run.sheet.repeats}}
+        title = "Tasks that no rollout passes"
+        yield of_tasks(s, scale, "never_pass", "KG", title, never, scale.tasks_scored, **given)
     if some:
-        yield finding(
-            scale,
-            "sometimes_pass",
-            "UK",
-            "Tasks that some rollouts pass and others do not",
-            [f for i in some for f in s.of_task(i)],
-            scale.tasks_scored,
-            unit="tasks",
-        )
+        title = "Tasks that some rollouts pass and others do not"
+        yield of_tasks(s, scale, "sometimes_pass", "UK", title, some, scale.tasks_scored)
     yield from _categories(s, scale)
 
 
@@ -69,8 +54,8 @@ def _leaves(value: Any, path: str = "data", depth: int = 0) -> Iterator[tuple[st
 
 
 def label_of(s: Scan, index: int, field: str) -> str:
-    value = dotted({"data": s.tasks[index].data}, field)
-    return str(value)
+    """The name of the kind that a task is of, as `eval profile --by` gives it."""
+    return label(dotted({"data": s.tasks[index].data}, field))
 
 
 def _categories(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -89,7 +74,7 @@ def _categories(s: Scan, scale: Scale) -> Iterator[Finding]:
             continue
         indexes = [i for i in range(len(s.tasks)) if label_of(s, i, field) == group["value"]]
         rows = [f for i in indexes for f in s.of_task(i)]
-        found = finding(
+        yield finding(
             scale,
             "weak_category",
             "KG",
@@ -97,6 +82,7 @@ def _categories(s: Scan, scale: Scale) -> Iterator[Finding]:
             [f for f in rows if f.failing],
             len(rows),
             key=f"{field}={group['value']}",
+            tasks=[s.tasks[i].id for i in indexes[:SHOWN]],
             confidence="medium",
             details={
                 "field": field,
@@ -106,5 +92,3 @@ def _categories(s: Scan, scale: Scale) -> Iterator[Finding]:
                 "p_holm": p,
             },
         )
-        found.tasks = [s.tasks[i].id for i in indexes[:SHOWN]]
-        yield found

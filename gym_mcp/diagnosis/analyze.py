@@ -34,7 +34,11 @@ _SURE: Final = {"high": 0, "medium": 1, "low": 2}
 
 def analyze(path: Path, against: Path | None = None) -> JSONObject:
     """The analysis of the run at `path`, against an earlier one if given. `docs/analysis.md` has the fields."""
-    s = scan(path)
+    return analysis_of(scan(path), scan(against) if against else None)
+
+
+def analysis_of(s: Scan, before: Scan | None = None) -> JSONObject:
+    """The same of runs that were read already."""
     scale = s.scale
     found = [
         *infrastructure(s, scale),
@@ -44,8 +48,8 @@ def analyze(path: Path, against: Path | None = None) -> JSONObject:
         *ability(s, scale),
     ]
     contrast = None
-    if against is not None:
-        more, contrast = versus(s, scan(against), scale)
+    if before is not None:
+        more, contrast = versus(s, before, scale)
         found += more
     found.sort(key=_order)
     numbers = profile(s.run)

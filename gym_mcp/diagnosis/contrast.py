@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from gym_mcp.diagnosis.facts import Facts, events
@@ -21,7 +22,7 @@ def contrasts(s: Scan) -> list[JSONObject]:
         if not won or not lost:
             continue
         shared, good, bad = max(
-            ((_shared(a, b), a, b) for a in won[:16] for b in lost[:16]),
+            ((_shared(a.steps, b.steps), a, b) for a in won[:16] for b in lost[:16]),
             key=lambda t: (t[0], -t[1].repeat, -t[2].repeat),
         )
         found.append(
@@ -40,13 +41,10 @@ def contrasts(s: Scan) -> list[JSONObject]:
     return found
 
 
-def _shared(a: Facts, b: Facts) -> int:
-    count = 0
-    for x, y in zip(a.steps, b.steps, strict=False):
-        if x != y:
-            break
-        count += 1
-    return count
+def _shared(a: Sequence[object], b: Sequence[object]) -> int:
+    """How many elements two sequences begin with in common."""
+    pairs = enumerate(zip(a, b, strict=False))
+    return next((at for at, (x, y) in pairs if x != y), min(len(a), len(b)))
 
 
 def _event(s: Scan, f: Facts, at: int) -> str | None:
@@ -59,11 +57,7 @@ def _event(s: Scan, f: Facts, at: int) -> str | None:
 def shared_events(one: JSONObject, other: JSONObject) -> JSONObject:
     """How many events two rows begin with in common, and the next of each."""
     a, b = (events((row.get("response") or {}).get("output") or []) for row in (one, other))
-    shared = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
-        shared += 1
+    shared = _shared(a, b)
     return {
         "shared_events": shared,
         "events": [len(a), len(b)],

@@ -10,7 +10,7 @@ from typing import Final
 from gym_mcp.diagnosis.answers import plain
 from gym_mcp.diagnosis.facts import Facts
 from gym_mcp.diagnosis.finding import SHOWN, Finding, Scale, finding
-from gym_mcp.diagnosis.scan import Scan, TaskFacts, row_at
+from gym_mcp.diagnosis.scan import Scan, TaskFacts, of_tasks, row_at
 
 MOST: Final = 0.9
 RARE: Final = 0.2
@@ -40,17 +40,8 @@ def data(s: Scan, scale: Scale) -> Iterator[Finding]:
 def _tasks(
     s: Scan, scale: Scale, kind: str, title: str, indexes: list[int], advice: str, **more: object
 ) -> Finding:
-    shows: list[Facts] = [f for i in indexes for f in s.of_task(i)]
-    found = finding(
-        scale, kind, "DA", title, shows, len(s.tasks), unit="tasks", suspect=True, advice=advice, **more
-    )
-    found.count = len(indexes)
-    found.tasks = [s.tasks[i].id for i in indexes[:SHOWN]]
-    from gym_mcp.metrics.intervals import wilson_interval
-
-    low, high = wilson_interval(len(indexes), len(s.tasks))
-    found.interval = (round(low, 6), round(high, 6))
-    return found
+    given = {"suspect": True, "advice": advice, **more}
+    return of_tasks(s, scale, kind, "DA", title, indexes, len(s.tasks), **given)
 
 
 def _prompts(s: Scan, scale: Scale) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What a rollout's row says, in a few hundred bytes: 100,000 of them fit in memory, their transcripts do not."""
+"""What a rollout's row says, in about 2 kB: 100,000 of them fit in memory, their transcripts do not."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Final, Literal
 
 from gym_mcp.diagnosis.facts import Facts
+from gym_mcp.metrics.intervals import wilson_interval
 from gym_mcp.types import JSONObject
 
 Label = Literal["KG", "UK", "BI", "TI", "IR", "DA"]
@@ -90,7 +91,8 @@ def finding(
     unit: str = "rollouts",
     **more: object,
 ) -> Finding:
-    """A finding of the rollouts that show it; all else follows from them. `unit` `tasks` counts their tasks."""
+    """A finding of the rollouts that show it; what is not given follows from them. `unit` `tasks` counts their
+    tasks."""
     rows = sorted(shows, key=lambda f: (f.task, f.repeat))
     tasks = sorted({f.task for f in rows})
     lost: dict[int, int] = {}
@@ -107,8 +109,6 @@ def finding(
     for name, value in more.items():
         setattr(found, name, value)
     if 0 <= found.count <= found.of and found.of:
-        from gym_mcp.metrics.intervals import wilson_interval
-
         low, high = wilson_interval(found.count, found.of)
         found.interval = (round(low, 6), round(high, 6))
     return found

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from gym_mcp.diagnosis.finding import Finding, Label, Scale, finding
-from gym_mcp.diagnosis.scan import Scan
+from gym_mcp.diagnosis.finding import SHOWN, Finding, Label, Scale, finding
+from gym_mcp.diagnosis.scan import OTHERS, Cluster, Scan
 
 _OUTAGE: Final = re.compile(
     r"tim(?:ed|e)[ -]?out|unavailable|connection|refused|reset by peer|internal (?:server )?error|bad gateway"
@@ -36,7 +36,6 @@ def infrastructure(s: Scan, scale: Scale) -> Iterator[Finding]:
             expected,
             count=missing,
             suspect=True,
-            interval=None,
             advice="resume the run before quoting its score",
         )
     yield from _failures(s, scale, expected)
@@ -45,7 +44,7 @@ def infrastructure(s: Scan, scale: Scale) -> Iterator[Finding]:
 
 
 def _failures(s: Scan, scale: Scale, expected: int) -> Iterator[Finding]:
-    for (kind, form), cluster in sorted(s.failures.items()):
+    for (kind, form), cluster in sorted(_frequent(s.failures).items()):
         rows = s.at(cluster.slots)
         yield finding(
             scale,
@@ -69,6 +68,17 @@ def _failures(s: Scan, scale: Scale, expected: int) -> Iterator[Finding]:
             confidence="medium",
             details={"example": s.retried.example},
         )
+
+
+def _frequent(clusters: dict[tuple[str, str], Cluster]) -> dict[tuple[str, str], Cluster]:
+    """The `SHOWN` most frequent templates; the others together, by kind."""
+    found: dict[tuple[str, str], Cluster] = {}
+    for (kind, form), c in sorted(clusters.items(), key=lambda kv: (kv[0][1] == OTHERS, -kv[1].count, kv[0])):
+        merged = found.setdefault((kind, form if len(found) < SHOWN else OTHERS), Cluster())
+        merged.count += c.count
+        merged.slots |= c.slots
+        merged.example = min(filter(None, (merged.example, c.example)), default="")
+    return found
 
 
 def _tools(s: Scan, scale: Scale) -> Iterator[Finding]:

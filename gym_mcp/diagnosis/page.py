@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -67,15 +68,19 @@ def page(a: JSONObject) -> str:
 def _summary(a: JSONObject) -> str:
     suspects = [f for f in a["findings"] if f["suspect"]]
     score = a["score"]["pass"]["failed_excluded"]
-    first = f"pass@1 is {_percent(score['value'])} over {score['tasks']} tasks"
+    if score["value"] is None:
+        first = "No rollout has a score"
+    else:
+        first = f"pass@1 is {_percent(score['value'])} over {score['tasks']} tasks"
     if score["new_tasks"]:
         first += f" (95% CI {_range(score['new_tasks'])})"
     if not suspects:
         return f"{first}. Nothing found points at anything but the agent."
     worst = suspects[0]
+    point = "1 finding points" if len(suspects) == 1 else f"{len(suspects)} findings point"
     return (
-        f"{first}. {len(suspects)} findings point at something other than the agent; read them before quoting the "
-        f"score. First: {_text(worst['title'])} ({worst['count']} of {worst['of']} {worst['unit']})."
+        f"{first}. {point} at something other than the agent; read before quoting the score. "
+        f"First: {_text(worst['title'])} ({worst['count']} of {worst['of']} {worst['unit']})."
     )
 
 
@@ -113,16 +118,27 @@ def _findings(findings: list[JSONObject]) -> str:
 
 
 def _finding(f: JSONObject) -> str:
-    lines = [f"### {_code(f['id'])}", f"{_text(f['title'])}."]
+    lines = [f"### {_code(f['id'])}", f"{_text(f['title']).removesuffix('.')}."]
     facts = [f"class: {f['class']}" + (", suspect" if f["suspect"] else "")]
     if f["interval"]:
         low, high = f["interval"]
         facts.append(f"{f['count']} of {f['of']} {f['unit']}, 95% CI {100 * low:.1f}% to {100 * high:.1f}%")
-    facts += [f"{k}: {_code(str(v)[:300])}" for k, v in sorted(f["details"].items())]
+    facts += [f"{k.replace('_', ' ')}: {_code(_value(v)[:300])}" for k, v in sorted(f["details"].items())]
     if f["rollouts"]:
-        more = f" and {f['count'] - NAMED} more" if f["unit"] == "rollouts" and f["count"] > NAMED else ""
-        facts.append("for example " + ", ".join(map(_code, f["rollouts"][:NAMED])) + more)
+        more = f" and {f['count'] - NAMED} more" if f["count"] > NAMED else ""
+        facts.append("for example " + ", ".join(map(_code, f[f["unit"]][:NAMED])) + more)
+        if f["unit"] == "tasks":
+            facts.append("read " + ", ".join(map(_code, f["rollouts"][:NAMED])))
     return "\n\n".join([*lines, _bullets(facts)])
+
+
+def _value(value: Any) -> str:
+    """A detail in few words: four digits of a number, lists and tables without quotes."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return "; ".join(f"{k}: {_value(v)}" for k, v in value.items())
+    return ", ".join(map(_value, value)) if isinstance(value, list) else str(value)
 
 
 def _contrasts(pairs: list[JSONObject]) -> str:
@@ -166,14 +182,14 @@ def _bullets(lines: Iterable[str]) -> str:
 def _code(text: str) -> str:
     """Text as code on one line, safe inside a table."""
     flat = " ".join(text.split()).replace("|", "\\|")
-    fence = "``" if "`" in flat else "`"
-    pad = " " if fence == "``" else ""
-    return f"{fence}{pad}{flat.replace('``', '`')}{pad}{fence}"
+    longest = max((len(run) for run in re.findall("`+", flat)), default=0)
+    fence, pad = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{pad}{flat}{pad}{fence}"
 
 
 def _text(text: str) -> str:
     """Text of ours with quoted bits of the run; only what would break the page is escaped."""
-    return " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(text.split())).replace("|", "\\|")
 
 
 def _percent(value: float | None) -> str:

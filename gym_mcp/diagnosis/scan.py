@@ -14,7 +14,7 @@ from gym_mcp.analysis.read import Run, open_run
 from gym_mcp.coordinator.journal import DamagedJournal
 from gym_mcp.diagnosis.answers import chosen_text, key_of
 from gym_mcp.diagnosis.facts import Facts, facts_of
-from gym_mcp.diagnosis.finding import Scale
+from gym_mcp.diagnosis.finding import SHOWN, Finding, Label, Scale, finding
 from gym_mcp.diagnosis.templates import template
 from gym_mcp.metrics.tally import is_full
 from gym_mcp.types import JSONObject, text_of
@@ -47,8 +47,6 @@ class ToolUse:
     calls: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     error_slots: set[int] = field(default_factory=set)
-    seconds: float = 0.0
-    slowest: float = 0.0
 
 
 @dataclass(slots=True)
@@ -89,6 +87,10 @@ class Scan:
         n = self.run.sheet.repeats
         return [f for f in self.rollouts[index * n : (index + 1) * n] if f is not None and f.scored]
 
+    def find(self, rollout: str) -> Facts | None:
+        """The rollout of this id."""
+        return next((f for f in self.present if f.id == rollout), None)
+
     def at(self, slots: set[int]) -> list[Facts]:
         return [f for slot in sorted(slots) if (f := self.rollouts[slot]) is not None]
 
@@ -106,7 +108,7 @@ class Scan:
 
 
 def scan(path: Path) -> Scan:
-    """Read a run for diagnosis. Memory: some hundred bytes a rollout, whatever the transcripts hold."""
+    """Read a run for diagnosis. Memory: about 2 kB a rollout, whatever the transcripts hold."""
     run = open_run(path)
     sheet = run.sheet
     tasks = [_task(row) for row in run.task_rows()]
@@ -125,6 +127,15 @@ def scan(path: Path) -> Scan:
         row["stop"] = (row.get("response") or {}).get("stop") or ""
         sheet.add(row)
     return found
+
+
+def of_tasks(
+    s: Scan, scale: Scale, kind: str, label: Label, title: str, indexes: list[int], of: int, **more: object
+) -> Finding:
+    """A finding of whole tasks, shown by their scored rollouts."""
+    shows = [f for i in indexes for f in s.of_task(i)]
+    named = {"count": len(indexes), "tasks": [s.tasks[i].id for i in indexes[:SHOWN]]}
+    return finding(scale, kind, label, title, shows, of, unit="tasks", **named, **more)
 
 
 def rows(path: Path) -> Iterator[tuple[int, JSONObject]]:
@@ -157,8 +168,13 @@ def row_at(path: Path, offset: int) -> JSONObject:
         return row
 
 
+def prompt_of(row: JSONObject) -> str:
+    """The prompt of a task row as text."""
+    return "\n".join(text_of(item) for item in row.get("prompt") or ())
+
+
 def _task(row: JSONObject) -> TaskFacts:
-    prompt = "\n".join(text_of(item) for item in row.get("prompt") or ())
+    prompt = prompt_of(row)
     digest = hashlib.blake2b(prompt.encode(errors="replace"), digest_size=12).digest()
     data = row.get("data")
     key = key_of(row)
@@ -184,8 +200,6 @@ def _count(found: Scan, row: JSONObject, slot: int) -> None:
             name = entry["name"] if len(found.tools) < MOST_TEMPLATES else OTHERS
             use = found.tools.setdefault(name, ToolUse())
         use.calls += 1
-        took = (entry.get("end") or 0.0) - (entry.get("start") or 0.0)
-        use.slowest = max(use.slowest, took)
         error = entry["error"]
         if error is None:
             continue

@@ -9,7 +9,8 @@ from typing import Final
 from gym_mcp.analysis.compare import compare
 from gym_mcp.diagnosis.ability import fields, label_of
 from gym_mcp.diagnosis.finding import SHOWN, Finding, Scale, finding
-from gym_mcp.diagnosis.scan import Scan
+from gym_mcp.diagnosis.scan import Scan, of_tasks
+from gym_mcp.metrics.intervals import wilson_interval
 from gym_mcp.metrics.multiplicity import holm
 from gym_mcp.metrics.signflip import sign_flip
 from gym_mcp.types import JSONObject
@@ -74,7 +75,7 @@ def _overall(s: Scan, scale: Scale, contrast: JSONObject) -> Iterator[Finding]:
     ids = _index(s)
     drivers = [r for r in contrast["flips"] if (r["delta"] < 0) == worse and r["task_id"] in ids]
     rows = [f for r in drivers for f in s.of_task(ids[r["task_id"]]) if f.failing == worse]
-    found = finding(
+    yield finding(
         scale,
         "regressed" if worse else "improved",
         "KG",
@@ -86,9 +87,8 @@ def _overall(s: Scan, scale: Scale, contrast: JSONObject) -> Iterator[Finding]:
         details={"difference": contrast["difference"], "p": contrast["p"], "causes": contrast["causes"]},
         intervention="training",
         advice="read the tasks that turned, the largest change first",
+        tasks=[r["task_id"] for r in drivers[:SHOWN]],
     )
-    found.tasks = [r["task_id"] for r in drivers[:SHOWN]]
-    yield found
 
 
 def _by_category(s: Scan, before: Scan, scale: Scale) -> Iterator[Finding]:
@@ -111,7 +111,7 @@ def _by_category(s: Scan, before: Scan, scale: Scale) -> Iterator[Finding]:
         if p >= LEVEL or gap >= 0.0 or gap >= rest_gap:
             continue
         rows = [f for i in indexes for f in s.of_task(i) if f.failing]
-        found = finding(
+        yield finding(
             scale,
             "category_regressed",
             "KG",
@@ -127,9 +127,8 @@ def _by_category(s: Scan, before: Scan, scale: Scale) -> Iterator[Finding]:
                 "p_holm": p,
             },
             advice="compare what was trained on or changed for this kind",
+            tasks=[s.tasks[i].id for i in indexes[:SHOWN]],
         )
-        found.tasks = [s.tasks[i].id for i in indexes[:SHOWN]]
-        yield found
 
 
 def _prompts(s: Scan, before: Scan, scale: Scale) -> Iterator[Finding]:
@@ -147,16 +146,11 @@ def _prompts(s: Scan, before: Scan, scale: Scale) -> Iterator[Finding]:
             if cut if test == "cut" else old.prompt == task.prompt and old.key != task.key:
                 indexes.append(i)
         if indexes:
-            rows = [f for i in indexes for f in s.of_task(i)]
-            found = finding(scale, kind, "DA", title, rows, len(s.tasks), unit="tasks", suspect=True)
-            found.count, found.tasks = len(indexes), [s.tasks[i].id for i in indexes[:SHOWN]]
-            yield found
+            yield of_tasks(s, scale, kind, "DA", title, indexes, len(s.tasks), suspect=True)
 
 
 def _failures(s: Scan, before: Scan, scale: Scale) -> Iterator[Finding]:
     """Tools that err more often than before, two proportions apart by more than chance (Wilson intervals)."""
-    from gym_mcp.metrics.intervals import wilson_interval
-
     for tool, use in sorted(s.tools.items()):
         old = before.tools.get(tool)
         if old is None or not use.calls or not old.calls:

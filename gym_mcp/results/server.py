@@ -23,14 +23,14 @@ from starlette.types import Scope
 
 from gym_mcp import __version__
 from gym_mcp.diagnosis.page import page
-from gym_mcp.errors import GymError
+from gym_mcp.errors import GymError, ToolError
 from gym_mcp.hub import roots
 from gym_mcp.results.tools import Results
 from gym_mcp.server import gate
 from gym_mcp.server.agent import as_mcp_tool
 from gym_mcp.server.app import AgentManagers, GatedApp
 from gym_mcp.server.gate import Headers, Refused
-from gym_mcp.server.run import listen, run_apps
+from gym_mcp.server.run import listen, origin, run_apps
 from gym_mcp.tools import tools_of
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def results_server(results: Results) -> Server[Any]:
         name = next((n for n in results.paths if _uri(n) == str(params.uri)), None)
         if name is None:
             raise MCPError(types.INVALID_PARAMS, "No such resource.", {"uri": str(params.uri)})
-        text = bounded(page(await asyncio.to_thread(results.analysis, name, None)))
+        text = bounded(page(await asyncio.to_thread(results.analysis, name)))
         contents = types.TextResourceContents(uri=str(params.uri), mime_type="text/markdown", text=text)
         return types.ReadResourceResult(contents=[contents])
 
@@ -102,7 +102,7 @@ async def call(results: Results, name: str, arguments: dict[str, Any]) -> tuple[
             value = await found.invoke(results, checked)
         else:
             value = await asyncio.to_thread(getattr(Results, name), results, **checked)
-    except GymError as e:
+    except (GymError, ToolError) as e:
         return str(e), True
     except TimeoutError:
         return f"`{name}` took too long", True
@@ -178,6 +178,6 @@ async def serve_http(
     key = key or secrets.token_urlsafe(16)
     app = ResultsApp(Results(paths), key, [host])
     with closing(listen(host, port)) as listener:
-        url = f"http://{host}:{listener.getsockname()[1]}/{key}/mcp"
+        url = f"{origin(listener, host)}/{key}/mcp"
         async with app.running():
             await run_apps([app], [listener], stop, lambda: ready(url))

@@ -89,7 +89,7 @@ async def serve(
         places.append((operator_host or host, operator_port))
     async with AsyncExitStack() as stack:
         sockets = [stack.enter_context(contextlib.closing(listen(*place))) for place in places]
-        addresses = [_origin(s, h) for s, (h, _) in zip(sockets, places, strict=True)]
+        addresses = [origin(s, h) for s, (h, _) in zip(sockets, places, strict=True)]
         key, file_used = _key(stack, key_file, sockets[-1].getsockname()[1])
         hosts = [*allow_hosts, *(h for h, _ in places if not _is_wildcard(h))]
         apps = _apps(services, key, addresses, hosts, host)
@@ -161,7 +161,7 @@ async def listening(app: GatedApp) -> AsyncIterator[str]:
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await server.up.wait()
-            yield _origin(listener, "127.0.0.1")
+            yield origin(listener, "127.0.0.1")
         finally:
             server.should_exit = server.force_exit = True
             await asyncio.gather(task)
@@ -212,7 +212,8 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _origin(listener: socket.socket, host: str) -> str:
+def origin(listener: socket.socket, host: str) -> str:
+    """The origin at which a listener is reached from this machine."""
     shown = f"[{host}]" if ":" in host else host
     return f"http://{'127.0.0.1' if _is_wildcard(host) else shown}:{listener.getsockname()[1]}"
 

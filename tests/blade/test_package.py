@@ -76,3 +76,37 @@ def test_the_commands(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = copy / "golden_reports" / "noisy-oracle_golden_report.md"
     assert main(["blade", "score", str(report), "--benchmark-dir", str(copy)]) == 0
     assert "1.000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["extract-anchor-facts", "make-shallow", "calibrate", "score REPORT"])
+def test_a_package_without_a_golden_report_is_a_usage_error(
+    copy: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = (copy / "golden_reports" / "noisy-oracle_golden_report.md").rename(copy / "report.md")
+    words = [str(report) if word == "REPORT" else word for word in command.split()]
+    assert main(["blade", *words, "--benchmark-dir", str(copy)]) == 2
+    assert "golden_reports/ has no *_golden_report.md" in capsys.readouterr().err
+
+
+def test_what_is_wrong_with_a_report_is_said(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = copy / "report.md"
+    report.write_text("The run holds 46 rollouts [claim: rollouts() = 46].")
+    assert main(["blade", "score", str(report), "--benchmark-dir", str(copy)]) == 0
+    out = capsys.readouterr().out
+    assert "report.md:1: false_claim: [claim: rollouts() = 46]: the query gives 45, not 46" in out
+    assert "0 of 1 sentences" in out
+
+
+def test_a_file_beside_the_golden_report_that_is_missing_or_wrong(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy / "golden_reports"
+    path = folder / "noisy-oracle_golden_report_metrics.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pass_at_1": "high"}))
+    assert any("pass_at_1 is high" in problem for problem in validate(Package(copy), "golden"))
+    (folder / "noisy-oracle_shallow.md").unlink()
+    assert main(["blade", "calibrate", "--benchmark-dir", str(copy)]) == 2
+    assert "noisy-oracle_shallow.md: No such file" in capsys.readouterr().err
+    (copy / "report.md").write_bytes(b"\xff")
+    assert main(["blade", "score", str(copy / "report.md"), "--benchmark-dir", str(copy)]) == 2
+    assert "report.md: not UTF-8" in capsys.readouterr().err

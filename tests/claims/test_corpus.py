@@ -61,3 +61,15 @@ def test_a_report_file(data: Data, tmp_path: Path) -> None:
     report = "# The run\n\n" + "\n".join(f"- {with_run(s, data)}" for s in TRUE)
     verdict = check(report, data)
     assert (verdict.grade, verdict.problems) == (1.0, [])
+
+
+@pytest.mark.parametrize("text", ["1 " * 50_000, "pass " * 20_000, "# " + "pass 1 " * 10_000])
+def test_a_sentence_without_end_is_flagged_and_not_parsed(text: str, data: Data) -> None:
+    (problem,) = check(text, data).problems
+    assert problem.kind == "malformed"
+
+
+@pytest.mark.parametrize("place", ["output:²", "output:" + "9" * 5_000, "ledger:-1", "nothing"])
+def test_a_place_that_is_none_is_a_false_citation(place: str, data: Data) -> None:
+    sentence = with_run(f'`{{run}}/reply-to-last-1/0` passed [cite: {{run}}/reply-to-last-1/0 {place} "x"].', data)
+    assert "false_citation" in {p.kind for p in check(sentence, data).problems}

@@ -77,6 +77,35 @@ def shell(person: User, line: str, program: Path) -> str:
     return done.stdout
 
 
+def claude_says(
+    person: User, program: Path, script: Script, prompt: str, name: str, server: dict[str, Any]
+) -> str:
+    """What Claude Code prints for a prompt, with one MCP server as its tools and a script as its model."""
+    config = json.dumps({"mcpServers": {name: server}})
+    command = [
+        *(str(program), "-p", prompt, "--strict-mcp-config", "--mcp-config", config),
+        *("--tools", "", "--allowedTools", f"mcp__{name}", "--output-format", "json", "--max-turns", "20"),
+    ]
+
+    async def main() -> str:
+        async with endpoint(script) as url:
+            environ = {
+                **{k: v for k, v in person.environ.items() if not k.startswith(("ANTHROPIC", "CLAUDE_CODE"))},
+                "ANTHROPIC_BASE_URL": url,
+                "ANTHROPIC_API_KEY": "test",
+                "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            }
+            process = await asyncio.create_subprocess_exec(
+                *command, cwd=person.project, env=environ, stdin=-3, stdout=-1, stderr=-2
+            )
+            async with asyncio.timeout(_RUN_SECONDS):
+                out, _ = await process.communicate()
+            assert process.returncode == 0, out.decode()
+            return out.decode()
+
+    return asyncio.run(main())
+
+
 def test_claude_takes_what_connect_prints(person: User) -> None:
     program = installed(CLAUDE, "claude")
     line = person.run("connect", "claude", "counter.py").stdout
@@ -120,29 +149,8 @@ def test_claude_plays_two_tasks_at_one_url(person: User) -> None:
         ("submit", {}),
     ]
     script = Script([(f"mcp__counter__{name}", arguments) for name, arguments in calls])
-    config = json.dumps({"mcpServers": {"counter": {"type": "http", "url": about["url"]}}})
-    command = [
-        *(str(program), "-p", "/mcp__counter__task", "--strict-mcp-config", "--mcp-config", config),
-        *("--tools", "", "--allowedTools", "mcp__counter", "--output-format", "json", "--max-turns", "20"),
-    ]
-
-    async def main() -> str:
-        async with endpoint(script) as url:
-            environ = {
-                **{k: v for k, v in person.environ.items() if not k.startswith(("ANTHROPIC", "CLAUDE_CODE"))},
-                "ANTHROPIC_BASE_URL": url,
-                "ANTHROPIC_API_KEY": "test",
-                "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-            }
-            process = await asyncio.create_subprocess_exec(
-                *command, cwd=person.project, env=environ, stdin=-3, stdout=-1, stderr=-2
-            )
-            async with asyncio.timeout(_RUN_SECONDS):
-                out, _ = await process.communicate()
-            assert process.returncode == 0, out.decode()
-            return out.decode()
-
-    assert "All done." in asyncio.run(main())
+    server = {"type": "http", "url": about["url"]}
+    assert "All done." in claude_says(person, program, script, "/mcp__counter__task", "counter", server)
     told = script.seen()
     assert "Reach 1." in json.dumps(script.requests[0]), "the prompt did not bring the task"
     assert "Score: 1 " in told and "This episode is over (score 1)" in told and "Reach 2." in told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,13 +82,18 @@ def test_the_bound_on_points_is_what_passing_would_bring(run: Path) -> None:
 def test_a_missing_run_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["analyze", str(tmp_path / "nowhere")]) == 2
     assert "no run there" in capsys.readouterr().err
+    assert main(["analyze", "chek", "report.md"]) == 2
+    assert "did you mean `check`?" in capsys.readouterr().err
 
 
 def test_hostile_texts_cannot_format_the_page(run: Path, tmp_path: Path) -> None:
     found = json.loads(dump(analyze(run)))
-    found["findings"][0]["details"] = {"x": "a | b `c` <script>\n# head"}
+    found["findings"][0]["details"] = {"x": "a | b `c` <script>\n# head", "y": "`` ``` ````"}
+    found["findings"][0]["title"] = "p < 0.1 <b>."
     text = page(found)
     assert "\n# head" not in text
+    assert "- y: ````` `` ``` ```` `````\n" in text
+    assert "\np < 0.1 &lt;b>.\n" in text
     assert "a \\| b" in text
 
 
@@ -100,3 +106,53 @@ def test_an_unfinished_run_says_so(run: Path, tmp_path: Path) -> None:
     (other / "rollouts.jsonl").write_text("".join(lines[:50]) + lines[50][:40])
     first = analyze(other)["findings"][0]
     assert (first["kind"], first["count"], first["of"]) == ("missing_rollouts", 30, 80)
+
+
+def test_a_kind_of_task_by_a_flag_of_it(run: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "flagged"))
+    tasks = [json.loads(line) for line in (run / "tasks.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (run / "rollouts.jsonl").read_text().splitlines()]
+    for i, task in enumerate(tasks):
+        task["data"]["hard"] = i % 2 == 0
+    for row in rows:
+        row["reward"] = float(row["task_index"] % 2 or row["repeat"] == row["task_index"] % 4)
+        if row["task_index"] == 1:
+            row["reward"] = 0.0
+    (other / "tasks.jsonl").write_text("".join(json.dumps(task) + "\n" for task in tasks))
+    (other / "rollouts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = {f["id"]: f for f in analyze(other)["findings"]}["weak_category:data.hard=true"]
+    assert (found["count"], found["of"]) == (30, 40)
+    assert found["tasks"] == [task["id"] for task in tasks if task["data"]["hard"]]
+
+
+def test_a_rollout_is_shown_from_its_prompt_on(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = json.loads((run / "rollouts.jsonl").read_text().splitlines()[0])
+    task = json.loads((run / "tasks.jsonl").read_text().splitlines()[row["task_index"]])
+    assert main(["analyze", "show", str(run), row["rollout_id"]]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"rollout {row['rollout_id']}"
+    assert any(line.startswith("prompt: ") for line in lines)
+    assert task["prompt"][-1]["content"].splitlines()[-1] in "\n".join(lines)
+    assert lines[-1].startswith(f"ledger:{len(row['ledger']) - 1}: ")
+
+
+@pytest.mark.parametrize("slip", ["reply-to-last-1/2", "reply-to-last-1", "reply-to-lst-1/2"])
+def test_a_rollout_that_is_misnamed(slip: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", "show", str(run), slip]) == 2
+    assert "/reply-to-last-1/" in capsys.readouterr().err
+
+
+def test_failures_of_many_kinds_are_a_bounded_number_of_findings(run: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "failed"))
+    rows = [json.loads(line) for line in (run / "rollouts.jsonl").read_text().splitlines()]
+    for i, row in enumerate(rows):
+        message = "gone" if i < 10 else "no " + "abcdefghij"[i // 10] * 3 + "abcdefghij"[i % 10] * 3
+        row.update(outcome="failed", reward=None, ledger=[], response=None)
+        row["failure"] = {"kind": "model", "message": message}
+    (other / "rollouts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    analysis = analyze(other)
+    found = [f for f in analysis["findings"] if f["kind"] == "failed_model"]
+    assert sum(f["count"] for f in found) == 80
+    assert {f["key"]: f["count"] for f in found}["gone"] == 10
+    assert {f["key"]: f["count"] for f in found}["(others)"] == 80 - 10 - (SHOWN - 1)
+    assert "No rollout has a score." in page(analysis)

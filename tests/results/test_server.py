@@ -13,7 +13,9 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 
-from gym_mcp.results.server import ResultsApp
+from gym_mcp.cli.main import main
+from gym_mcp.diagnosis.scan import Scan, scan
+from gym_mcp.results.server import ResultsApp, call
 from gym_mcp.results.tools import Results
 from gym_mcp.server.run import listening
 from tests.diagnosis.runs import office_run
@@ -81,21 +83,61 @@ def test_an_analysis_over_mcp(office: Path, connect: Any, mode: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"),
+    ("name", "arguments", "reason"),
     [
-        ("summary", {"run": "../office"}),
-        ("summary", {"run": "office", "against": "/etc"}),
-        ("read_rollout", {"run": "office", "rollout": "../../etc/passwd"}),
-        ("find_rollouts", {"run": "office", "where": "__import__('os')"}),
-        ("query", {"run": "office", "query": "rollouts(nonsense)"}),
-        ("nothing", {}),
+        ("summary", {"run": "../office"}, "no run `../office`; did you mean `office`?"),
+        ("summary", {"run": "office", "against": "/etc"}, "no run `/etc`; known: office"),
+        ("summary", {}, "Invalid arguments for summary: run: Field required"),
+        ("read_rollout", {"run": "office", "rollout": "../../etc/passwd"}, "has no rollout `../../etc/passwd`"),
+        ("read_rollout", {"run": "office", "rollout": "reply-to-last-1/2"}, "/reply-to-last-1/2`?"),
+        ("find_rollouts", {"run": "office", "where": "__import__('os')"}, "a condition knows used("),
+        ("query", {"run": "office", "query": "rollouts(nonsense)"}, "`nonsense` is no field"),
+        ("nothing", {}, "no tool `nothing`; there are list_runs"),
     ],
 )
-def test_what_is_not_served_is_refused(office: Path, name: str, arguments: dict[str, Any]) -> None:
+def test_what_is_not_served_is_refused(office: Path, name: str, arguments: dict[str, Any], reason: str) -> None:
     async def talk() -> None:
         async with over_http(office, "2026-07-28") as client:
             with anyio.fail_after(60):
-                assert (await client.call_tool(name, arguments)).is_error
+                found = await client.call_tool(name, arguments)
+            assert found.is_error
+            assert reason in found.content[0].text  # type: ignore[union-attr]
+
+    run_async(talk)
+
+
+def test_a_run_is_read_once_whatever_is_asked_at_once(office: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> Scan:
+        read.append(path)
+        return scan(path)
+
+    monkeypatch.setattr("gym_mcp.results.tools.scan", counted)
+
+    async def talk() -> None:
+        results = Results([office])
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                for name in ("summary", "contrasts", "error_patterns") * 3:
+                    tasks.start_soon(call, results, name, {"run": "office"})
+
+    run_async(talk)
+    assert read == [office]
+
+
+def test_findings_of_the_earlier_run_and_against_it(office: Path, tmp_path: Path) -> None:
+    better = office_run(tmp_path / "better", "builtin/oracle")
+
+    async def talk() -> None:
+        results = Results([office, better])
+        for query, value in (
+            ('before(finding("no_attempt"))', 26),
+            ('finding("no_attempt")', 0),
+            ('finding("improved") > 0', True),
+        ):
+            text, error = await call(results, "query", {"run": "better", "before": "office", "query": query})
+            assert (json.loads(text)["value"], error) == (value, False)
 
     run_async(talk)
 
@@ -109,3 +151,9 @@ def test_a_wrong_key_finds_nothing(office: Path) -> None:
             assert (await client.post(f"{origin}/guess/mcp", json={})).status_code == 404
 
     run_async(knock)
+
+
+@pytest.mark.parametrize("address", ["8770", "127.0.0.1:99999", "127.0.0.1:²"])
+def test_an_address_that_is_none(office: Path, address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["results", "serve", str(office), "--http", address]) == 2
+    assert "expected HOST:PORT" in capsys.readouterr().err
