@@ -6,6 +6,7 @@ import gc
 import json
 import math
 import random
+import time
 import tracemalloc
 from collections.abc import Sequence
 from typing import Any, Final
@@ -19,6 +20,8 @@ from gym_mcp.types import Call, Item, JSONObject, Transcript, assistant_message
 
 GROWTH: Final = 64.0
 """Bytes an episode may leave behind on average, in both halves of the measurement; containers grow in steps."""
+_STEP: Final = 16_384
+"""Bytes in half of few, slow episodes that are nothing yet: libraries warm up, containers grow in steps."""
 _CALLS: Final = 10
 _ALPHABET: Final = "aZ09 _-.,:;!?'\"\\/{}[]()<>$%&|\n\t\r\x00\x07\x1b\x7f\u00a0\u0301\u200b\u202e\ufeffé中ש😀"
 
@@ -151,14 +154,16 @@ def _last(detail: str) -> str:
 async def growth(exam: Exam) -> Check:
     """Opening and closing episodes leaves nothing behind, by the bytes that Python has allocated."""
     task, store = exam.tasks[0], exam.client.store
-    sixth = max(1, exam.effort.episodes // 6)
+    sixth, pause = max(1, exam.effort.episodes // 6), exam.effort.seconds / 6  # the latter where opening is slow
+    due = time.monotonic() + pause
     started = not tracemalloc.is_tracing()
     if started:
         tracemalloc.start(1)
     marks: list[tuple[int, int]] = []
     try:
         for i in exam.budget(exam.effort.episodes, least=30):
-            if i % sixth == 0:
+            if i % sixth == 0 or time.monotonic() > due:
+                due = time.monotonic() + pause
                 gc.collect()
                 marks.append((i, tracemalloc.get_traced_memory()[0]))
             episode = await store.open(task, exam.episode_seed(task, i))
@@ -169,7 +174,7 @@ async def growth(exam: Exam) -> Check:
     finally:
         if started:
             tracemalloc.stop()
-    slope = _slope(marks[1:]) if len(marks) > 3 else 0.0
+    slope = _slope(marks[1:])
     if slope > GROWTH:
         reason = f"every episode leaves {slope:.0f} bytes behind: what does open() keep outside of self?"
         return fail("growth", reason, [(task.id, f"{opened} episodes opened and closed")])
@@ -180,4 +185,5 @@ def _slope(marks: Sequence[tuple[int, int]]) -> float:
     """Bytes an episode of the slower-growing half: a leak grows in both, a cache that fills in one."""
     middle = len(marks) // 2
     halves = (marks[: middle + 1], marks[middle:])
-    return min((half[-1][1] - half[0][1]) / (half[-1][0] - half[0][0]) for half in halves)
+    grown = [(half[-1][1] - half[0][1], half[-1][0] - half[0][0]) for half in halves]
+    return min(left / count if left > _STEP else 0.0 for left, count in grown)
