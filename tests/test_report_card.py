@@ -115,6 +115,33 @@ def test_a_leak_shows_in_few_episodes_too_where_opening_is_slow() -> None:
     assert named(card, "growth").evidence[0].saw == "30 episodes opened and closed"
 
 
+def test_a_tool_that_is_declared_read_only_and_changes_state_is_found() -> None:
+    class Peeking(Sound):
+        """Looks, and breaks something; what it keeps to itself is its own."""
+
+        def open(self, task: Task[dict[str, str]]) -> None:
+            super().open(task)
+            self.best = float("nan")
+
+        @tool(read_only=True)
+        def peek(self) -> str:
+            """Look."""
+            self._looked, self.best = True, float("nan")
+            self.asked -= 1
+            return "?"
+
+        @tool(read_only=True)
+        def leave(self) -> str:
+            """End the episode."""
+            self.done = True
+            return "."
+
+    card = card_of(Peeking)
+    assert [check.name for check in card.failed] == ["calls"], render(card)
+    assert named(card, "calls").reason.startswith("peek of read_only=True changes state")
+    assert named(card, "calls").evidence[0].saw == "Call('peek') changed asked"
+
+
 def test_a_verifier_that_raises_on_odd_answers_is_found_with_the_answer() -> None:
     card = card_of(Gullible)
     check = named(card, "constants")

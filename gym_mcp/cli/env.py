@@ -98,7 +98,8 @@ def test_command(
       interleaved  episodes played in turns end as they do one after the other
       no_leak      the answer is in no tool description and no resource
       answers      random answers get a reward inside the declared range
-      calls        random calls, valid and not, raise nothing but ToolError
+      calls        random calls, valid and not, raise nothing but ToolError, and read-only
+                   ones change no state
       snapshot     restoring a snapshot takes the episode back
       growth       opening and closing episodes leaves nothing behind
       group        with verify_group: the order of a group's rollouts does not change its scores

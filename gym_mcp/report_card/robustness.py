@@ -71,16 +71,18 @@ async def answers(exam: Exam) -> Check:
 
 
 async def calls(exam: Exam) -> Check:
-    """Whatever is called, with whatever arguments, no tool raises anything but `ToolError`."""
+    """Whatever is called, no tool raises anything but `ToolError`, and read-only ones change no state."""
     rng = random.Random(exam.seed + 1)
     tried = 0
     bugs: dict[str, tuple[str, str]] = {}
+    changed: dict[str, tuple[str, str]] = {}
     for i in exam.budget(max(1, exam.effort.fuzz // _CALLS)):
         task = exam.tasks[i % len(exam.tasks)]
         episode = await exam.client.open_episode(task, seed=exam.episode_seed(task, i))
         try:
-            tools = [spec.as_function() for spec in await episode.agent.list_tools()]
-            made = await _call_wildly(episode, tools, rng)
+            for name, what in await _call_wildly(episode, rng):
+                changed.setdefault(name, (task.id, what))
+            made = await episode.ledger()
             tried += len(made)
             for entry in made:
                 if entry["error"] in ("exception", "timeout"):
@@ -93,18 +95,38 @@ async def calls(exam: Exam) -> Check:
             await episode.close()
     if bugs:
         return fail("calls", f"random calls make {', '.join(bugs)} fail: raise ToolError instead", bugs.values())
+    if changed:
+        reason = (
+            f"{', '.join(changed)} of read_only=True changes state; a log of calls belongs into a _private name"
+        )
+        return fail("calls", reason, changed.values())
     return ok(
         "calls", f"{tried} random calls, valid and not, raise nothing but ToolError" if tried else "no tools"
     )
 
 
-async def _call_wildly(episode: EpisodeClient, tools: Sequence[Item], rng: random.Random) -> list[JSONObject]:
+async def _call_wildly(episode: EpisodeClient, rng: random.Random) -> list[tuple[str, str]]:
+    """Make random calls; (tool, what changed) of those that are declared to change nothing."""
+    specs = await episode.agent.list_tools()
+    tools = [spec.as_function() for spec in specs]
+    reading = {spec.name for spec in specs if spec.read_only}
+    changed: list[tuple[str, str]] = []
     for _ in range(_CALLS if tools else 0):
         call = _spoiled(random_call(tools, rng), tools, rng)
+        before = await episode.state() if call.name in reading else {}
         result = await episode.agent.call(call.name, call.arguments)
+        if call.name in reading and not result.is_error:
+            names = _differing(before, await episode.state())
+            changed += [(call.name, f"{call!r:.120} changed {', '.join(names)}")] if names else []
         if result.ended:
             break
-    return await episode.ledger()
+    return changed
+
+
+def _differing(before: JSONObject, after: JSONObject) -> list[str]:
+    """Names of what changed, compared as text: a NaN equals nothing. The end of the episode is no state."""
+    old, new = ({k: json.dumps(v, sort_keys=True) for k, v in state.items()} for state in (before, after))
+    return sorted(k for k in {*old, *new} - {"done"} if old.get(k) != new.get(k))
 
 
 def _spoiled(call: Call, tools: Sequence[Item], rng: random.Random) -> Call:
