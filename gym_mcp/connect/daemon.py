@@ -76,8 +76,7 @@ class Daemon:
                     for seat in self._seats.values():
                         await seat.aclose()
                     if self.forget:
-                        self.home.state_file.unlink(missing_ok=True)
-                        self.home.job_file.unlink(missing_ok=True)
+                        self.home.forget()
 
     # -- the owner's commands --------------------------------------------------------------------------------
 
@@ -137,15 +136,15 @@ class Daemon:
             settings=self.job["settings"],
             source=_path(self.job["input"]),
         )
-        seat = Seat(
-            self.service,
-            self.tasks,
-            book,
-            handle=saved.get("handle"),
-            hide_score=settings["hide_score"],
-            may_go_on=settings["may_go_on"],
-        )
         try:
+            seat = Seat(
+                self.service,
+                self.tasks,
+                book,
+                handle=saved.get("handle"),
+                hide_score=settings["hide_score"],
+                may_go_on=settings["may_go_on"],
+            )
             await seat.take(task or self._where_it_was(seat))
         except BaseException:
             book.close()
