@@ -53,8 +53,7 @@ class Daemon:
         self.job = job
         self.stop = asyncio.Event()
         self.forget = False
-        cls = load_environment(job["environment"])
-        cls = cls.configured(job["settings"]) if job["settings"] or cls.options is None else cls
+        cls = load_environment(job["environment"], job["settings"])
         self.service = Service(cls, store=EpisodeStore(cls, ttl=_SEAT_LEASE), tasks=_path(job["input"]))
         self._identity = environment_identity(cls)
         self.tasks = list(self.service.tasks().values())
