@@ -163,6 +163,17 @@ def test_mistakes_are_told_in_one_line_and_leave_nothing(
     assert not list((person.project / "runs").glob("*"))
 
 
+def test_the_last_words_of_a_server_that_crashed_are_in_its_log(person: User) -> None:
+    person.connect("claude")
+    os.kill(person.pid(), signal.SIGKILL)
+    home = person.server
+    home.write(home.job_file, {"environment": home.read(home.job_file)["environment"]})
+    command = [sys.executable, "-m", "gym_mcp.connect.daemon", str(home.path)]
+    done = subprocess.run(command, env=person.environ, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+    assert home.log_file.read_text().strip().splitlines()[-1] == "KeyError: 'settings'"
+
+
 def test_a_mistake_leaves_a_server_alone_that_has_seats(person: User) -> None:
     about = person.connect("claude")
     os.kill(person.pid(), signal.SIGKILL)
