@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -20,7 +21,7 @@ import orjson
 from pydantic import ValidationError
 
 from gym_mcp.environment import Environment, bundled_tasks
-from gym_mcp.errors import UsageError
+from gym_mcp.errors import GymError, UsageError, one_line
 from gym_mcp.tools import explain
 from gym_mcp.types import Item, JSONObject, Task, user_message
 
@@ -86,7 +87,7 @@ def load_tasks(
     if source is not None:
         rows = Rows(source)
     else:
-        rows = ((f"{cls.name}.tasks()[{i}]", row) for i, row in enumerate(cls.tasks()))
+        rows = _own_rows(cls)
     seen: set[int] = set()
     contents: dict[str, int] = {}
     copies: Counter[int] = Counter()
@@ -102,6 +103,18 @@ def load_tasks(
             task = _numbered(task, seen, copies)
         seen.add(hash(task.id))
         yield task
+
+
+def _own_rows(cls: type[Environment[Any]]) -> Iterator[tuple[str, Any]]:
+    """The rows of `tasks()`; what goes wrong in it is its author's to mend, and is told with its place."""
+    try:
+        for i, row in enumerate(cls.tasks()):
+            yield f"{cls.name}.tasks()[{i}]", row
+    except GymError:
+        raise
+    except Exception as e:
+        place = traceback.extract_tb(e.__traceback__)[-1]
+        raise UsageError(f"{cls.name}.tasks() raised {one_line(e)} ({place.filename}:{place.lineno})") from e
 
 
 def _content(task: Task[Any]) -> int:

@@ -85,11 +85,10 @@ class Environment(Generic[Row]):
         low, high = cls.reward_range
         if not low < high:
             raise UsageError(f"{cls.__name__}: reward_range is (low, high), not ({low:g}, {high:g})")
-        for what, base in (("Options", "Options(Options)"), ("options", "Options(Options)")):
+        for what in ("Options", "options"):
             if what in cls.__dict__ and not _are_options(cls.__dict__[what]):
-                raise UsageError(
-                    f"{cls.__name__}: `{what}` is not of gym_mcp.Options: write `class {base}:` inside it"
-                )
+                problem = f"`{what}` is not of gym_mcp.Options: write `class Options(Options):` inside it"
+                raise UsageError(f"{cls.__name__}: {problem}")
         if "Options" in cls.__dict__:
             try:
                 cls.options = cls.Options()

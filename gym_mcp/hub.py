@@ -179,20 +179,23 @@ def load_environment(spec: str, settings: Mapping[str, Any] | None = None) -> ty
     """The environment class of a hub name, or of a `.py` file; `settings` are its options.
 
     `NAME:ARGUMENT` sets the option that the class declares as its `argument` (`gymnasium:CliffWalking-v1`).
+    `UsageError` where an option is missing; with `settings` None nothing is asked, to look at the class only.
     """
-    name, colon, argument = spec.partition(":")
-    path = Path(spec) if spec.endswith(".py") else find("environment", name)
+    is_file = spec.endswith(".py")  # a colon in its path is part of it
+    name, colon, argument = (spec, "", "") if is_file else spec.partition(":")
+    path = Path(spec) if is_file else find("environment", name)
     if not path.is_file():
         raise UsageError(f"environment {spec}: no such file")
     module = _load(path.resolve())
     found = _environment_class(module, path)
     if path.name == "server.py" and not found.named:
         found.name = path.resolve().parent.name
-    if colon and path.name == "server.py":
+    if colon:
         if not found.argument:
             raise UsageError(f"environment {name}: takes no argument after a colon (`{spec}`)")
         settings = {found.argument: argument, **(settings or {})}
-    configured = found.configured(settings) if settings else found
+    wanting = settings is not None and found.options is None
+    configured = found.configured(settings or {}) if settings or wanting else found
     if colon:
         configured.name = spec
     return configured

@@ -227,6 +227,17 @@ def test_tasks_of_an_environment_are_told_by_their_place() -> None:
         list(load_tasks(Own))
 
 
+def test_what_tasks_raises_is_its_authors_mistake_and_told_with_its_place() -> None:
+    class Torn(Typed):
+        @classmethod
+        def tasks(cls) -> Iterator[JSONObject]:
+            yield {"id": "a", "data": {"target": 1}}
+            raise KeyError("rows")
+
+    with pytest.raises(UsageError, match=r"torn\.tasks\(\) raised KeyError: 'rows' \(.*test_datasets\.py:\d+\)"):
+        list(load_tasks(Torn))
+
+
 def test_a_row_and_its_task_are_the_same_both_ways(tmp_path: Path) -> None:
     row = {"responses_create_params": {"input": "Go.", "temperature": 1}, "target": 2, "note": "kept", "id": "a"}
     (task,) = load(tmp_path, row, cls=Typed)

@@ -222,6 +222,14 @@ def test_options_reach_the_class(tmp_path: Path) -> None:
     assert hub.load_environment(str(path), {"speed": "3"}).options.speed == 3
     with pytest.raises(UsageError, match="no option `sped`"):
         hub.load_environment(str(path), {"sped": "3"})
+    with pytest.raises(UsageError, match=r"^environment tuned: option speed: Field required$"):
+        hub.load_environment(str(path), {})
+    assert hub.load_environment(str(path)).options is None  # to be looked at
+
+
+def test_a_colon_in_a_files_path_is_no_argument(tmp_path: Path) -> None:
+    path = write(tmp_path / "a:b" / "server.py", SERVER.format(name="Thing", summary="S"))
+    assert hub.load_environment(str(path)).name == "a:b"
 
 
 @pytest.mark.parametrize(

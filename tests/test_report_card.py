@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -97,6 +97,49 @@ def test_a_fault_fails_the_check_that_is_made_for_it_and_no_other(
     check = named(card, name)
     assert reason in check.reason
     assert any(evidence in e.saw for e in check.evidence), check.evidence
+
+
+def test_a_leak_shows_in_few_episodes_too_where_opening_is_slow() -> None:
+    class Sluggish(Hoarding):
+        """Keeps something of every episode, and takes its time."""
+
+        kept: ClassVar[list[bytes]] = []
+
+        def open(self, task: Task[dict[str, str]]) -> None:
+            super().open(task)
+            self.kept.append(bytes(10_000))
+            time.sleep(0.01)
+
+    card = card_of(Sluggish, limit=1, effort=Effort(fuzz=10, interleaved=4, sample=1, seconds=0.1))
+    assert named(card, "growth").status == "fail", render(card)
+    assert named(card, "growth").evidence[0].saw == "30 episodes opened and closed"
+
+
+def test_a_tool_that_is_declared_read_only_and_changes_state_is_found() -> None:
+    class Peeking(Sound):
+        """Looks, and breaks something; what it keeps to itself is its own."""
+
+        def open(self, task: Task[dict[str, str]]) -> None:
+            super().open(task)
+            self.best = float("nan")
+
+        @tool(read_only=True)
+        def peek(self) -> str:
+            """Look."""
+            self._looked, self.best = True, float("nan")
+            self.asked -= 1
+            return "?"
+
+        @tool(read_only=True)
+        def leave(self) -> str:
+            """End the episode."""
+            self.done = True
+            return "."
+
+    card = card_of(Peeking)
+    assert [check.name for check in card.failed] == ["calls"], render(card)
+    assert named(card, "calls").reason.startswith("peek of read_only=True changes state")
+    assert named(card, "calls").evidence[0].saw == "Call('peek') changed asked"
 
 
 def test_a_verifier_that_raises_on_odd_answers_is_found_with_the_answer() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gym_mcp.cli.common import emit_json, json_option, parse_settings, set_option, table
-from gym_mcp.errors import UsageError
+from gym_mcp.errors import GymError, UsageError
 
 if TYPE_CHECKING:
     from gym_mcp.connect.clients import Client
@@ -78,6 +78,7 @@ def connect(client: str | None, environment: str | None, **options: Any) -> None
         raise UsageError(f"connect: no client `{client}`{did_you_mean(client, CLIENTS)}; there are {_NAMES}")
     if options["write"] and options["show"]:
         raise UsageError("connect: give one of --write and --print")
+    CLIENTS[client].path(options["scope"])  # a wrong one is told before anything starts
     home, job = _job(environment, options)
 
     def go_on() -> None:
@@ -88,8 +89,13 @@ def connect(client: str | None, environment: str | None, **options: Any) -> None
     else:
         from gym_mcp.connect.launch import ensure
 
-        ensure(home, job)
-        go_on()
+        started = ensure(home, job)
+        try:
+            go_on()
+        except GymError:
+            if started and not home.seats:
+                _stop(home)  # nobody would know of it
+            raise
 
 
 def _job(environment: str, options: dict[str, Any]) -> tuple[Home, JSONObject]:
@@ -152,7 +158,9 @@ def _seat(home: Home, kind: str, client: Client, options: dict[str, Any]) -> Non
 
 
 def _tell(client: Client, name: str, about: JSONObject, written: Path | None, scope: str | None) -> None:
-    where = f"wrote {written}" if written else f"or give --write to put it into {client.path(scope)}"
+    where = (
+        f"wrote {written}" if written else f"use the above, or give --write to put it into {client.path(scope)}"
+    )
     lines = [
         f"{about['environment']}, task {about['task']}: {where}",
         f"then {client.after.replace('NAME', name)}",
@@ -209,7 +217,9 @@ def next_command(
     if len(running) != 1:
         known = ", ".join(str(home.read(home.job_file).get("environment")) for home in running)
         raise UsageError(
-            f"next: several servers run; name one: {known}" if running else "next: no server runs: gym-mcp connect"
+            f"next: several servers run; name one: {known}"
+            if running
+            else "next: no server runs; `gym-mcp connect` starts one"
         )
     about = ask(running[0], "next", seat=seat, task=task_id, skip=skip)
     if as_json:
@@ -229,7 +239,7 @@ def disconnect(environment: str | None) -> None:
       gym-mcp disconnect
       gym-mcp disconnect counter.py
     """
-    from gym_mcp.connect.control import Unreachable, ask
+    from gym_mcp.connect.control import Unreachable
 
     found = _servers(environment)
     if environment is not None and not found:
@@ -237,12 +247,9 @@ def disconnect(environment: str | None) -> None:
     for home in found:
         name = home.read(home.job_file).get("environment", home.path.name)
         try:
-            stopped = ask(home, "stop") if home.is_running() else {"unfinished": [], "runs": []}
-            _wait_for_end(home)
+            stopped = _stop(home)
         except Unreachable as e:
             raise UsageError(f"{e}; end its process {home.read(home.state_file).get('pid')} yourself") from None
-        home.job_file.unlink(missing_ok=True)
-        home.state_file.unlink(missing_ok=True)
         given_up = f"; cancelled: {', '.join(stopped['unfinished'])}" if stopped["unfinished"] else ""
         click.echo(f"{name}: stopped{given_up}")
         for run in stopped["runs"]:
@@ -251,15 +258,18 @@ def disconnect(environment: str | None) -> None:
         click.echo("nothing is connected")
 
 
-def _wait_for_end(home: Home) -> None:
-    """Until the server has recorded what was unfinished and is gone."""
-    from gym_mcp.connect.control import Unreachable
+def _stop(home: Home) -> JSONObject:
+    """Stop a server, wait until it has recorded what was unfinished, and forget it: `unfinished` tasks, `runs`."""
+    from gym_mcp.connect.control import Unreachable, ask
 
+    stopped = ask(home, "stop") if home.is_running() else {"unfinished": [], "runs": []}
     deadline = time.monotonic() + _STOP_SECONDS
     while home.is_running():
         if time.monotonic() > deadline:
             raise Unreachable(f"the server of {home.path.name} did not end in {_STOP_SECONDS:g} s")
         time.sleep(0.02)
+    home.forget()
+    return stopped
 
 
 @click.command(context_settings=_HELP)

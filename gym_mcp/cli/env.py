@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -98,7 +99,8 @@ def test_command(
       interleaved  episodes played in turns end as they do one after the other
       no_leak      the answer is in no tool description and no resource
       answers      random answers get a reward inside the declared range
-      calls        random calls, valid and not, raise nothing but ToolError
+      calls        random calls, valid and not, raise nothing but ToolError, and read-only
+                   ones change no state
       snapshot     restoring a snapshot takes the episode back
       growth       opening and closing episodes leaves nothing behind
       group        with verify_group: the order of a group's rollouts does not change its scores
@@ -121,21 +123,24 @@ def test_command(
     options = parse_settings(settings)
     cards: list[ReportCard] = []
     for name in names:
-        try:
-            cls = hub.load_environment(name, options)
-        except UsageError as e:
-            if not every:
-                raise
-            broken = Check("load", "fail", str(e))  # one that does not load must not hide the others
-            cards.append(ReportCard(name, "?", seed, checks=[broken]))
-        else:
-            with _Doing(name) as doing:
-                cards.append(asyncio.run(examine(cls, source=source, seed=seed, limit=limit, on_check=doing)))
+        cards.append(_examined(name, options, every, source=source, seed=seed, limit=limit))
         if not as_json:
             click.echo(render(cards[-1], width()))
     if as_json:
         emit_json([card.as_json() for card in cards])
     click.get_current_context().exit(1 if any(card.failed for card in cards) else 0)
+
+
+def _examined(name: str, options: dict[str, str], every: bool, *, seed: int, **how: Any) -> ReportCard:
+    """The report card of one environment; with `every`, one that does not load must not hide the others."""
+    try:
+        cls = hub.load_environment(name, options)
+    except UsageError as e:
+        if not every:
+            raise
+        return ReportCard(name, "?", seed, checks=[Check("load", "fail", str(e))])
+    with _Doing(name) as doing:
+        return asyncio.run(examine(cls, seed=seed, on_check=doing, **how))
 
 
 class _Doing:

@@ -34,7 +34,7 @@ def info(name: str, settings: tuple[str, ...], as_json: bool) -> None:
       gym-mcp env info mcqa
       gym-mcp env info workplace_assistant --json
     """
-    facts = describe_fully(load_environment(name, parse_settings(settings)))
+    facts = describe_fully(load_environment(name, parse_settings(settings) or None))
     if as_json:
         emit_json(facts)
     else:

@@ -58,7 +58,7 @@ def _add_hubs(ctx: click.Context, parameter: click.Parameter, folders: tuple[Pat
 Start here:
   gym-mcp list environments
   gym-mcp eval run -e workplace_assistant -m builtin/noisy-oracle --limit 20
-  gym-mcp env new my_env && gym-mcp env test my_env/server.py
+  gym-mcp env new my_env --dir . && gym-mcp env test my_env/server.py
 
 Keys of model endpoints come from the environment or a .env file, never from a flag.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 disk full, 130 interrupted.""",

@@ -68,8 +68,7 @@ def _sit_down(environment: str, options: dict[str, Any]) -> Seat:
     from gym_mcp.store import EpisodeStore
 
     settings: JSONObject = dict(parse_settings(options["settings"]))
-    cls = load_environment(environment)
-    cls = cls.configured(settings) if settings or cls.options is None else cls
+    cls = load_environment(environment, settings)
     service = Service(cls, store=EpisodeStore(cls, ttl=LEASE), tasks=options["source"])
     tasks = list(service.tasks().values())
     if not tasks:

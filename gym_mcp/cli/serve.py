@@ -115,8 +115,7 @@ def _services(options: dict[str, Any]) -> list[Service]:
         judge = make_judge(options["judge"], base_url=options["judge_base_url"])
     found = []
     for spec in options["environments"]:
-        cls = load_environment(spec)
-        cls = cls.configured(settings) if settings or cls.options is None else cls
+        cls = load_environment(spec, settings)
         cls = cls if judge is None else cls.judged_by(judge)
         store = EpisodeStore(cls, max_episodes=options["max_episodes"], ttl=options["ttl"])
         found.append(Service(cls, store=store, tasks=options["source"], record=options["record"]))

@@ -16,6 +16,7 @@ from gym_mcp.errors import UsageError
 if TYPE_CHECKING:
     from gym_mcp.wrapped.scaffold import Wrapping
 
+_LAUNCHER = re.compile(r"npx|uvx?|run|node|docker|python[\d.]*")
 _EPILOG = """\b
 Examples:
   gym-mcp wrap --list -- npx -y @modelcontextprotocol/server-memory@2026.8.31
@@ -84,9 +85,7 @@ def _wrapping(command: tuple[str, ...], options: dict[str, Any]) -> Wrapping:
 
 def _name_of(command: tuple[str, ...]) -> str:
     """A name from the word of a command that says most: its package or program."""
-    words = [
-        w for w in command if not w.startswith("-") and w not in ("npx", "uvx", "node", "python", "{workdir}")
-    ]
+    words = [w for w in command if w[:1] not in ("-", "{") and not _LAUNCHER.fullmatch(w.rpartition("/")[2])]
     last = re.sub(r"(?<=.)@.*", "", words[0] if words else "wrapped").rpartition("/")[2]
     return re.sub(r"[^a-z0-9]+", "_", last.lower()).strip("_") or "wrapped"
 

@@ -113,6 +113,11 @@ def _vscode_link(name: str, url: str) -> str:
     return f"vscode:mcp/install?{quote(json.dumps({'name': name, 'type': 'http', 'url': url}), safe='')}"
 
 
+def _folders(folder: str, file: str) -> dict[str, Callable[[], Path]]:
+    """The file of a client that has one in a project's folder, and one of the same name at home."""
+    return {"project": lambda: Path(folder, file), "user": lambda: Path.home() / folder / file}
+
+
 def _home(variable: str, folder: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / folder)
 
@@ -136,10 +141,7 @@ CLIENTS: Final[Mapping[str, Client]] = {
     ),
     "cursor": Client(
         "Cursor",
-        {
-            "project": lambda: Path(".cursor", "mcp.json"),
-            "user": lambda: Path.home() / ".cursor" / "mcp.json",
-        },
+        _folders(".cursor", "mcp.json"),
         ("mcpServers",),
         lambda url: {"url": url},
         link=_cursor_link,
@@ -174,10 +176,7 @@ CLIENTS: Final[Mapping[str, Client]] = {
     ),
     "gemini": Client(
         "Gemini CLI",
-        {
-            "project": lambda: Path(".gemini", "settings.json"),
-            "user": lambda: Path.home() / ".gemini" / "settings.json",
-        },
+        _folders(".gemini", "settings.json"),
         ("mcpServers",),
         lambda url: {"url": url, "type": "http"},
         command=_add("gemini", "mcp", "add", "-t", "http", "NAME", "URL"),
@@ -185,10 +184,7 @@ CLIENTS: Final[Mapping[str, Client]] = {
     ),
     "qwen": Client(
         "Qwen Code",
-        {
-            "project": lambda: Path(".qwen", "settings.json"),
-            "user": lambda: Path.home() / ".qwen" / "settings.json",
-        },
+        _folders(".qwen", "settings.json"),
         ("mcpServers",),
         lambda url: {"httpUrl": url},
         command=_add("qwen", "mcp", "add", "-t", "http", "NAME", "URL"),

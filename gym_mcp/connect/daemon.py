@@ -16,7 +16,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +40,8 @@ _UNUSED: Final = 86_400.0
 """Seconds without a request after which a server with nothing unfinished ends."""
 _SWEEP: Final = 15.0
 _LOG_BYTES: Final = 1 << 20
+_LAST_WORDS: Final = 2.0
+"""Seconds that the log waits for its end: a process of the environment may hold it open."""
 _SEAT_LEASE: Final = 20 * 365 * 86_400.0
 
 
@@ -53,8 +56,7 @@ class Daemon:
         self.job = job
         self.stop = asyncio.Event()
         self.forget = False
-        cls = load_environment(job["environment"])
-        cls = cls.configured(job["settings"]) if job["settings"] or cls.options is None else cls
+        cls = load_environment(job["environment"], job["settings"])
         self.service = Service(cls, store=EpisodeStore(cls, ttl=_SEAT_LEASE), tasks=_path(job["input"]))
         self._identity = environment_identity(cls)
         self.tasks = list(self.service.tasks().values())
@@ -76,8 +78,7 @@ class Daemon:
                     for seat in self._seats.values():
                         await seat.aclose()
                     if self.forget:
-                        self.home.state_file.unlink(missing_ok=True)
-                        self.home.job_file.unlink(missing_ok=True)
+                        self.home.forget()
 
     # -- the owner's commands --------------------------------------------------------------------------------
 
@@ -137,15 +138,15 @@ class Daemon:
             settings=self.job["settings"],
             source=_path(self.job["input"]),
         )
-        seat = Seat(
-            self.service,
-            self.tasks,
-            book,
-            handle=saved.get("handle"),
-            hide_score=settings["hide_score"],
-            may_go_on=settings["may_go_on"],
-        )
         try:
+            seat = Seat(
+                self.service,
+                self.tasks,
+                book,
+                handle=saved.get("handle"),
+                hide_score=settings["hide_score"],
+                may_go_on=settings["may_go_on"],
+            )
             await seat.take(task or self._where_it_was(seat))
         except BaseException:
             book.close()
@@ -268,7 +269,8 @@ async def serve(home: Home, ready: Callable[[], Any]) -> None:
     await daemon.run(ready)
 
 
-def _bounded_log(file: Path) -> None:
+@contextlib.contextmanager
+def _bounded_log(file: Path) -> Iterator[None]:
     """Send what this process and the environment print to a log that starts over when it is full."""
     read, write = os.pipe()
     os.dup2(write, 1)
@@ -283,20 +285,28 @@ def _bounded_log(file: Path) -> None:
                     log.truncate()
                 log.write(chunk)
 
-    threading.Thread(target=drain, daemon=True).start()
+    thread = threading.Thread(target=drain, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        with open(os.devnull, "wb") as nowhere:
+            for descriptor in (1, 2):
+                os.dup2(nowhere.fileno(), descriptor)
+        thread.join(_LAST_WORDS)
 
 
 def main(folder: str) -> int:
     """The process: says `ready` on stdout once it answers, else one line of why not, and then logs."""
     home = Home(Path(folder))
     told = os.dup(1)
-    _bounded_log(home.log_file)
 
     def tell(line: str) -> None:
         os.write(told, f"{line}\n".encode())
         os.close(told)
 
-    with home.held() as mine:
+    with _bounded_log(home.log_file), home.held() as mine:
         if not mine:
             tell("another server runs there already")
             return 1
@@ -304,6 +314,9 @@ def main(folder: str) -> int:
             asyncio.run(serve(home, lambda: tell(READY)))
         except GymError as e:
             tell(" ".join(str(e).split()))
+            return 1
+        except Exception:
+            traceback.print_exc()  # into the log, while there is one
             return 1
     return 0
 

@@ -14,7 +14,7 @@ from gym_mcp import hub
 from gym_mcp.connect.control import Refusal
 from gym_mcp.connect.daemon import READY
 from gym_mcp.connect.state import Home, homes
-from gym_mcp.errors import UsageError
+from gym_mcp.errors import GymError, UsageError
 from gym_mcp.types import JSONObject
 
 START_SECONDS: Final = 90.0
@@ -31,7 +31,12 @@ def ensure(home: Home, job: JSONObject | None = None) -> bool:
             return False
         if job is not None:
             home.write(home.job_file, job)
-        _start(home)
+        try:
+            _start(home)
+        except GymError:
+            if not home.seats:
+                home.forget()  # what never ran is in no list
+            raise
         return True
 
 
@@ -83,7 +88,6 @@ def _first_line(descriptor: int) -> str:
 def home_of_url(url: str) -> Home | None:
     """The server that a seat's URL belongs to, running or not."""
     for home in homes():
-        seats: JSONObject = home.read(home.state_file).get("seats", {})
-        if any(f"/seats/{seat.get('handle')}/mcp" in url for seat in seats.values()):
+        if any(f"/seats/{seat.get('handle')}/mcp" in url for seat in home.seats.values()):
             return home
     return None

@@ -85,6 +85,17 @@ class Home:
     def write(self, file: Path, value: JSONObject) -> None:
         write_json(file, value)
 
+    @property
+    def seats(self) -> JSONObject:
+        """The seats that its server had last, by name."""
+        seats: JSONObject = self.read(self.state_file).get("seats", {})
+        return seats
+
+    def forget(self) -> None:
+        """Keep nothing by which the server would be listed or started again; its log stays."""
+        self.job_file.unlink(missing_ok=True)
+        self.state_file.unlink(missing_ok=True)
+
     def is_running(self) -> bool:
         """Whether a server holds the folder. The kernel lets go of it when the process ends, however it ends."""
         if not (self.path / "server.lock").exists():

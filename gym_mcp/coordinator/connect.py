@@ -97,8 +97,6 @@ async def connect_environment(config: RunConfig) -> tuple[EnvironmentClient, typ
     """The environment that `config` names, behind its client, and its class or what stands in for it."""
     if not is_url(config.environment):
         cls = hub.load_environment(config.environment, config.env)
-        if cls.options is None:
-            cls = cls.configured({})  # says which option is missing
         if config.judge is not None:
             cls = cls.judged_by(judge_of(config.judge, config))
         return DirectClient(cls), cls

@@ -82,11 +82,8 @@ class Exam:
         return await perform(self.client, task, self.episode_seed(task), ())
 
     async def against_nothing(self, task: Task[Any]) -> tuple[Reward, Reward]:
-        """Rewards of the kept play and of one that does nothing; of the two as a group where groups are scored."""
-        pair = [await self.trace(task), await self.nothing(task)]
-        if not self.cls.has("verify_group"):
-            return pair[0].reward, pair[1].reward
-        first, second = await self.grouped(task, pair)
+        """Rewards of the kept play and of one that does nothing, of the two as a group."""
+        first, second = await self.grouped(task, [await self.trace(task), await self.nothing(task)])
         return first, second
 
     async def grouped(self, task: Task[Any], traces: Sequence[Trace]) -> list[Reward]:

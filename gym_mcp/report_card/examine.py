@@ -59,10 +59,10 @@ async def examine(
     try:
         wanted = load_tasks(cls, source) if tasks is None else tasks
         chosen = list(itertools.islice(wanted, limit))
-    except Exception as e:  # the author's `tasks()` may raise anything
+    except UsageError as e:
         if source is not None:
             raise
-        unfit = str(e) if isinstance(e, UsageError) else f"{cls.name}.tasks() raised {type(e).__name__}: {e}"
+        unfit = str(e)
     card.num_tasks = len(chosen)
     # Nothing is remembered of closed episodes: what grows is the environment's.
     client = DirectClient(cls, store=EpisodeStore(cls, remember=0))

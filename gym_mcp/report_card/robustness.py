@@ -6,6 +6,7 @@ import gc
 import json
 import math
 import random
+import time
 import tracemalloc
 from collections.abc import Sequence
 from typing import Any, Final
@@ -19,6 +20,8 @@ from gym_mcp.types import Call, Item, JSONObject, Transcript, assistant_message
 
 GROWTH: Final = 64.0
 """Bytes an episode may leave behind on average, in both halves of the measurement; containers grow in steps."""
+_STEP: Final = 16_384
+"""Bytes in half of few, slow episodes that are nothing yet: libraries warm up, containers grow in steps."""
 _CALLS: Final = 10
 _ALPHABET: Final = "aZ09 _-.,:;!?'\"\\/{}[]()<>$%&|\n\t\r\x00\x07\x1b\x7f\u00a0\u0301\u200b\u202e\ufeffé中ש😀"
 
@@ -68,16 +71,18 @@ async def answers(exam: Exam) -> Check:
 
 
 async def calls(exam: Exam) -> Check:
-    """Whatever is called, with whatever arguments, no tool raises anything but `ToolError`."""
+    """Whatever is called, no tool raises anything but `ToolError`, and read-only ones change no state."""
     rng = random.Random(exam.seed + 1)
     tried = 0
     bugs: dict[str, tuple[str, str]] = {}
+    changed: dict[str, tuple[str, str]] = {}
     for i in exam.budget(max(1, exam.effort.fuzz // _CALLS)):
         task = exam.tasks[i % len(exam.tasks)]
         episode = await exam.client.open_episode(task, seed=exam.episode_seed(task, i))
         try:
-            tools = [spec.as_function() for spec in await episode.agent.list_tools()]
-            made = await _call_wildly(episode, tools, rng)
+            for name, what in await _call_wildly(episode, rng):
+                changed.setdefault(name, (task.id, what))
+            made = await episode.ledger()
             tried += len(made)
             for entry in made:
                 if entry["error"] in ("exception", "timeout"):
@@ -90,18 +95,38 @@ async def calls(exam: Exam) -> Check:
             await episode.close()
     if bugs:
         return fail("calls", f"random calls make {', '.join(bugs)} fail: raise ToolError instead", bugs.values())
+    if changed:
+        reason = (
+            f"{', '.join(changed)} of read_only=True changes state; a log of calls belongs into a _private name"
+        )
+        return fail("calls", reason, changed.values())
     return ok(
         "calls", f"{tried} random calls, valid and not, raise nothing but ToolError" if tried else "no tools"
     )
 
 
-async def _call_wildly(episode: EpisodeClient, tools: Sequence[Item], rng: random.Random) -> list[JSONObject]:
+async def _call_wildly(episode: EpisodeClient, rng: random.Random) -> list[tuple[str, str]]:
+    """Make random calls; (tool, what changed) of those that are declared to change nothing."""
+    specs = await episode.agent.list_tools()
+    tools = [spec.as_function() for spec in specs]
+    reading = {spec.name for spec in specs if spec.read_only}
+    changed: list[tuple[str, str]] = []
     for _ in range(_CALLS if tools else 0):
         call = _spoiled(random_call(tools, rng), tools, rng)
+        before = await episode.state() if call.name in reading else {}
         result = await episode.agent.call(call.name, call.arguments)
+        if call.name in reading and not result.is_error:
+            names = _differing(before, await episode.state())
+            changed += [(call.name, f"{call!r:.120} changed {', '.join(names)}")] if names else []
         if result.ended:
             break
-    return await episode.ledger()
+    return changed
+
+
+def _differing(before: JSONObject, after: JSONObject) -> list[str]:
+    """Names of what changed, compared as text: a NaN equals nothing. The end of the episode is no state."""
+    old, new = ({k: json.dumps(v, sort_keys=True) for k, v in state.items()} for state in (before, after))
+    return sorted(k for k in {*old, *new} - {"done"} if old.get(k) != new.get(k))
 
 
 def _spoiled(call: Call, tools: Sequence[Item], rng: random.Random) -> Call:
@@ -151,14 +176,16 @@ def _last(detail: str) -> str:
 async def growth(exam: Exam) -> Check:
     """Opening and closing episodes leaves nothing behind, by the bytes that Python has allocated."""
     task, store = exam.tasks[0], exam.client.store
-    sixth = max(1, exam.effort.episodes // 6)
+    sixth, pause = max(1, exam.effort.episodes // 6), exam.effort.seconds / 6  # the latter where opening is slow
+    due = time.monotonic() + pause
     started = not tracemalloc.is_tracing()
     if started:
         tracemalloc.start(1)
     marks: list[tuple[int, int]] = []
     try:
         for i in exam.budget(exam.effort.episodes, least=30):
-            if i % sixth == 0:
+            if i % sixth == 0 or time.monotonic() > due:
+                due = time.monotonic() + pause
                 gc.collect()
                 marks.append((i, tracemalloc.get_traced_memory()[0]))
             episode = await store.open(task, exam.episode_seed(task, i))
@@ -169,7 +196,7 @@ async def growth(exam: Exam) -> Check:
     finally:
         if started:
             tracemalloc.stop()
-    slope = _slope(marks[1:]) if len(marks) > 3 else 0.0
+    slope = _slope(marks[1:])
     if slope > GROWTH:
         reason = f"every episode leaves {slope:.0f} bytes behind: what does open() keep outside of self?"
         return fail("growth", reason, [(task.id, f"{opened} episodes opened and closed")])
@@ -180,4 +207,5 @@ def _slope(marks: Sequence[tuple[int, int]]) -> float:
     """Bytes an episode of the slower-growing half: a leak grows in both, a cache that fills in one."""
     middle = len(marks) // 2
     halves = (marks[: middle + 1], marks[middle:])
-    return min((half[-1][1] - half[0][1]) / (half[-1][0] - half[0][0]) for half in halves)
+    grown = [(half[-1][1] - half[0][1], half[-1][0] - half[0][0]) for half in halves]
+    return min(left / count if left > _STEP else 0.0 for left, count in grown)

@@ -71,7 +71,9 @@ def _install(name: str, version: str) -> Path:
         scratch.mkdir()
         command = ["npm", "install", "--no-fund", "--no-audit", "--prefix", str(scratch), f"{name}@{version}"]
         try:
-            done = subprocess.run(command, stdin=-3, capture_output=True, text=True, timeout=_INSTALL_SECONDS)
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_INSTALL_SECONDS
+            )
         except subprocess.TimeoutExpired:
             raise EnvironmentFailure(f"npm install {name}@{version}: not done in {_INSTALL_SECONDS} s") from None
         if done.returncode != 0:

@@ -141,6 +141,7 @@ MISTAKES: list[tuple[tuple[str, ...], str]] = [
     (("connect", "claude", "blackjac"), "did you mean `blackjack`?"),
     (("connect", "claude", "broken.py"), "broken.py"),
     (("connect", "claude", "counter.py", "--task", "t9"), "no task `t9`"),
+    (("connect", "claude", "idle.py"), "has no tasks"),
     (("connect", "claude", "counter.py", "--scope", "user", "--write", "--print"), "one of --write and --print"),
     (("connect", "claude-desktop", "counter.py", "--write", "--scope", "project"), "Claude Desktop has user only"),
     (("next",), "no server runs"),
@@ -150,10 +151,34 @@ MISTAKES: list[tuple[tuple[str, ...], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "told"), MISTAKES)
-def test_mistakes_are_told_in_one_line(arguments: tuple[str, ...], told: str, person: User) -> None:
+def test_mistakes_are_told_in_one_line_and_leave_nothing(
+    arguments: tuple[str, ...], told: str, person: User
+) -> None:
     (person.project / "broken.py").write_text("1 +")
+    counter = (person.project / "counter.py").read_text()
+    (person.project / "idle.py").write_text(counter.replace("def tasks", "def no_tasks"))
     done = person.run(*arguments, code=2)
     assert told in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert not list((person.home / "state").rglob("job.json"))
+    assert not list((person.project / "runs").glob("*"))
+
+
+def test_the_last_words_of_a_server_that_crashed_are_in_its_log(person: User) -> None:
+    person.connect("claude")
+    os.kill(person.pid(), signal.SIGKILL)
+    home = person.server
+    home.write(home.job_file, {"environment": home.read(home.job_file)["environment"]})
+    command = [sys.executable, "-m", "gym_mcp.connect.daemon", str(home.path)]
+    done = subprocess.run(command, env=person.environ, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+    assert home.log_file.read_text().strip().splitlines()[-1] == "KeyError: 'settings'"
+
+
+def test_a_mistake_leaves_a_server_alone_that_has_seats(person: User) -> None:
+    about = person.connect("claude")
+    os.kill(person.pid(), signal.SIGKILL)
+    assert "no task `t9`" in person.run("connect", "cursor", "counter.py", "--task", "t9", code=2).stderr
+    assert person.connect("claude")["url"] == about["url"]
 
 
 def test_a_changed_environment_is_not_served_unnoticed(person: User) -> None:

@@ -191,4 +191,6 @@ def test_mistakes_are_told_in_one_line(arguments: tuple[str, ...], told: str, tm
 def test_names_from_commands() -> None:
     assert _name_of(("npx", "-y", "@modelcontextprotocol/server-memory@1.2.3", "x")) == "server_memory"
     assert _name_of(("uvx", "mcp-server-git")) == "mcp_server_git"
+    assert _name_of(("/usr/bin/python3.12", "my_server.py", "{workdir}")) == "my_server_py"
+    assert _name_of(("uv", "run", "git-server")) == "git_server"
     assert _name_of(("npx", "-y")) == "wrapped"

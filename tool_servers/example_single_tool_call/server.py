@@ -25,7 +25,7 @@ class SingleToolCall(Environment[Row]):
     floor = 1.0
 
     def open(self, task: Task[Row]) -> None:
-        self.asked: list[str] = []
+        self._asked: list[str] = []
 
     @tool(read_only=True)
     def get_weather(self, city: str) -> dict[str, str]:
@@ -34,11 +34,11 @@ class SingleToolCall(Environment[Row]):
         Args:
             city: Name of the city.
         """
-        self.asked.append(city)
+        self._asked.append(city)
         return {"city": city, "weather_description": f"The weather in {city} is cold."}
 
     def verify(self, transcript: Transcript) -> Reward:
-        return Reward(1.0, {"calls": float(len(self.asked))})
+        return Reward(1.0, {"calls": float(len(self._asked))})
 
     def solution(self) -> Iterator[Step]:
         cities = self.task.data.cities
