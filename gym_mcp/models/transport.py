@@ -44,7 +44,7 @@ _TOO_LONG: Final = re.compile(
 
 
 class AnswerTimeout(ModelError):
-    """No answer in time: like a 429, a sign that the endpoint has more work than it can do."""
+    """No answer in time: like a 503, a sign of too much work where it happens often."""
 
 
 class Transport:
