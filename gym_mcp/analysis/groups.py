@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import fsum, isnan, sqrt
 from typing import Any, Final
 
@@ -122,7 +122,7 @@ def _against_rest(sheet: Sheet, rows: list[JSONObject], slots: list[list[int]]) 
         rows[i]["vs_rest"] = {"difference": test[0], "p": test[1], "p_holm": p}
 
 
-def _welch(a: list[float], b: list[float]) -> tuple[float, float] | None:
+def _welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | None:
     if min(len(a), len(b)) < 2:
         return None
     parts = [(len(x), fsum(x) / len(x)) for x in (a, b)]
