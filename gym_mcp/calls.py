@@ -81,11 +81,16 @@ class MessageGraph:
 
     def path(self, node: str, until: str = "") -> list[Item]:
         """The items from behind `until` to `node`."""
-        items: list[Item] = []
+        return [self.nodes[step][1] for step in self.steps(node, until)]
+
+    def steps(self, node: str, until: str = "") -> list[str]:
+        """The nodes from behind `until` to `node`. Where two conversations have a node in common, they have all
+        before it in common."""
+        found: list[str] = []
         while node and node != until:
-            node, item = self.nodes[node]
-            items.append(item)
-        return items[::-1]
+            found.append(node)
+            node = self.nodes[node][0]
+        return found[::-1]
 
 
 def without_tokens(item: Item) -> Item:

@@ -254,7 +254,7 @@ class Episode:
     async def _verify(self, transcript: Transcript) -> Any:
         about = Hearing(self.task.id)
         try:
-            return await hear(self._cls, self._run, about, self.environment.verify, transcript)
+            return await hear(self._cls, self._run, about, self.environment.verify, transcript, name="verify")
         finally:
             self.judge_usage = about.judge_usage or self.judge_usage
 

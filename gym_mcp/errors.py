@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
@@ -42,6 +43,12 @@ class RolloutError(GymError):
 
 class HarnessError(RolloutError):
     """The harness crashed or ended in a way that says nothing about the model."""
+
+
+def internal(error: Exception) -> HarnessError:
+    """What an error that is nobody else's makes of a rollout. Called where it is handled."""
+    text = f"internal error: {type(error).__name__}: {error}"
+    return HarnessError(text, detail="".join(traceback.format_exception(error)))
 
 
 class EnvironmentFailure(RolloutError):

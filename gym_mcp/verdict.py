@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from gym_mcp.bounded import Runner, TimeUp
@@ -19,13 +19,13 @@ _JUDGED_TIMEOUT: Final = 900.0
 
 
 async def hear(
-    cls: type[Environment[Any]], run: Runner, about: Hearing, function: Callable[..., Any], *args: Any
+    cls: type[Environment[Any]], run: Runner, about: Hearing, function: Callable[..., Any], *args: Any, name: str
 ) -> Any:
-    """What the author's `verify` or `verify_group` returned; `about` gets what its judge used.
+    """What the author's `verify` or `verify_group` (`name`) returned; `about` gets what its judge used.
 
     Raises `JudgeError` when the judge could not be reached, `VerifierError` for everything else that goes wrong.
     """
-    name = f"{cls.name}.{getattr(function, '__name__', 'verify')}"
+    name = f"{cls.name}.{name}"
     limit = max(cls.call_timeout, _JUDGED_TIMEOUT if cls.judge.spec is not None else 0.0)
     token = hearing.set(about)
     try:
@@ -47,12 +47,11 @@ async def verify_group(
     if not rollouts:
         return GroupVerdict([])
     ordered = sorted(rollouts, key=lambda r: r.repeat)  # whatever ended first
-    heard = Hearing(task.id)
-    found = await hear(cls, Runner(cls), heard, cls.verify_group, task, ordered)
-    try:
-        values = list(found)
-    except TypeError:
-        raise VerifierError(f"{cls.name}.verify_group returned {found!r:.200}, which is no list") from None
+    run, heard, name = Runner(cls), Hearing(task.id), "verify_group"
+    found = await hear(cls, run, heard, cls.verify_group, task, ordered, name=name)
+    if not isinstance(found, Iterable):
+        raise VerifierError(f"{cls.name}.verify_group returned {found!r:.200}, which is no list")
+    values = await hear(cls, run, heard, list, found, name=name)  # it may be a generator, author code too
     if len(values) != len(ordered):
         raise VerifierError(f"{cls.name}.verify_group returned {len(values)} scores for {len(ordered)} rollouts")
     rewards = {r.repeat: check_reward(cls, v) for r, v in zip(ordered, values, strict=True)}

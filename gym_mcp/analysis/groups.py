@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import fsum, isnan, sqrt
 from typing import Any, Final
 
@@ -118,7 +118,7 @@ def _against_rest(rows: list[JSONObject], means: list[list[float]]) -> None:
         rows[i]["vs_rest"] = {"difference": difference, "p": p, "p_holm": adjusted}
 
 
-def _welch(a: list[float], b: list[float]) -> tuple[float, float] | None:
+def _welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | None:
     if min(len(a), len(b)) < 2:
         return None
     parts = [(len(x), fsum(x) / len(x)) for x in (a, b)]

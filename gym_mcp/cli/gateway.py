@@ -35,14 +35,26 @@ The key is a new one for each run, or the value of GYM_MCP_GATEWAY_KEY. The mode
 @click.option("-m", "--model", required=True, metavar="SPEC", help="The model to serve (`gym-mcp list models`).")
 @click.option("--base-url", metavar="URL", help="The model's endpoint.")
 @click.option("--set", "settings", multiple=True, metavar="sampling.KEY=VALUE", help="For each model call.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="On 127.0.0.1; default: a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    metavar="N",
+    help="Listen there, on 127.0.0.1.  [default: a free one]",
+)
 @click.option(
     "--log",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Append every call to this JSONL file, each message once.",
 )
-@click.option("--model-timeout", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True)
+@click.option(
+    "--model-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600.0,
+    metavar="SECONDS",
+    help="Seconds for one try of a model call.  [default: 600]",
+)
 def gateway(**options: Any) -> None:
     """Serve a model as OpenAI Responses, Chat Completions, Anthropic Messages and Gemini, on this machine.
 

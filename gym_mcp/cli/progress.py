@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 TERMINAL_EVERY: Final = 0.25
 PLAIN_EVERY: Final = 10.0
+_SPARED: Final = 20
+"""How many times as long as a line took is left to the run before the next: its interval looks at every task."""
 
 
 class Progress:
@@ -33,11 +35,11 @@ class Progress:
         self.coordinator: Coordinator | None = None
         self._enabled = enabled
         self._terminal = sys.stderr.isatty()
-        self._started = self._shown = time.monotonic()
+        self._every = TERMINAL_EVERY if self._terminal else PLAIN_EVERY
+        self._started = self._due = time.monotonic()
         self._first = 0
         self._retries: Counter[str] = Counter()
         self._live: Any = None
-        self._note = ""
 
     def __enter__(self) -> Progress:
         return self
@@ -67,20 +69,20 @@ class Progress:
                 f"{event.allowed} rollouts at a time: {free} MiB of memory are free, each takes {each} MiB"
             )
         elif isinstance(event, Draining):
-            self._note = f"{event.reason}: finishing {event.in_flight} rollouts; again to give them up"
-            self._print(self._note)
+            self._print(f"{event.reason}: finishing {event.in_flight} rollouts; again to give them up")
         elif isinstance(event, VerifierChanged):
             self._print(
                 f"{'; '.join(event.changed)}: scoring again what is scored; the rows as they were are kept"
             )
         elif isinstance(event, RolloutFinished):
             now = time.monotonic()
-            if now - self._shown >= (TERMINAL_EVERY if self._terminal else PLAIN_EVERY):
-                self._shown = now
+            if now >= self._due:
                 self._show(now)
+                self._due = now + max(self._every, _SPARED * (time.monotonic() - now))
 
     def _begin(self, event: RunStarted) -> None:
-        self._started = self._shown = time.monotonic()
+        self._started = time.monotonic()
+        self._due = self._started + self._every
         self._first = event.done
         already = f", {event.done} done already" if event.done else ""
         self._print(f"{event.title}: {event.tasks} tasks x {event.repeats} = {event.expected} rollouts{already}")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gym_mcp.client import EnvironmentClient
 from gym_mcp.coordinator import journal
-from gym_mcp.errors import RolloutError
+from gym_mcp.errors import RolloutError, internal
 from gym_mcp.types import GroupRollout, JSONObject, Reward, Task, Transcript
 
 ALONE: Final = "before_group"
@@ -114,8 +114,10 @@ async def score_group(client: EnvironmentClient, task: Task[Any], rows: Sequence
     scored = sorted((row for row in rows if row["outcome"] == "scored"), key=lambda row: int(row["repeat"]))
     try:
         verdict = await client.verify_group(task, [_member(row) for row in scored])
-    except RolloutError as e:
-        failure = {"kind": e.kind, "message": str(e), **({"detail": e.detail} if e.detail else {})}
+    except Exception as e:
+        # A bug of ours must not take the other rollouts with it.
+        error = e if isinstance(e, RolloutError) else internal(e)
+        failure = {"kind": error.kind, "message": str(error), **({"detail": error.detail} if error.detail else {})}
         for row in scored:
             row.update(outcome="failed", failure=failure, reward=None, components={}, notes="")
         return

@@ -15,7 +15,7 @@ from gym_mcp.calls import without_tokens
 from gym_mcp.client import EnvironmentClient, EpisodeClient, Verdict
 from gym_mcp.coordinator.meter import Meter
 from gym_mcp.coordinator.spans import joined, strip_tokens
-from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout, causes
+from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout, causes, internal
 from gym_mcp.harness import Harness, Limits
 from gym_mcp.models.base import Model, RolloutContext
 from gym_mcp.seeds import episode_seed
@@ -136,7 +136,7 @@ def _failure(error: Exception, deadline: asyncio.Timeout, limits: Limits) -> Rol
     if isinstance(error, RolloutError):
         return error
     # A bug of ours must not take the other rollouts with it.
-    return HarnessError(f"internal error: {type(error).__name__}: {error}", detail=traceback.format_exc())
+    return internal(error)
 
 
 async def _run_harness(arm: Arm, episode: EpisodeClient, meter: Meter) -> Transcript:

@@ -9,7 +9,9 @@ from typing import Final
 
 from gym_mcp.types import JSONObject
 
-_HEAVY: Final = frozenset({"response", "spans", "harness_facts", "components", "notes", "before_group", "ledger"})
+_HEAVY: Final = frozenset(
+    {"response", "calls", "messages", "spans", "harness_facts", "components", "notes", "before_group", "ledger"}
+)
 
 
 @dataclass(slots=True, eq=False)

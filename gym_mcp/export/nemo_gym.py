@@ -76,10 +76,11 @@ def _input(row: JSONObject, index: int, tools: list[Item], agent: JSONObject) ->
 
 
 def _rollout(row: JSONObject, source: JSONObject) -> JSONObject:
+    output, complete = with_tokens(row)
     out = {
         **source,
         **{k: v for k, v in row["components"].items() if k not in source},
-        "response": _response(row, source["responses_create_params"]),
+        "response": _response(row, output, source["responses_create_params"]),
         "reward": row["reward"],
         "reward_components": row["components"],
         "_ng_rollout_index": row["repeat"],
@@ -91,14 +92,14 @@ def _rollout(row: JSONObject, source: JSONObject) -> JSONObject:
         out["_ng_failure_class"] = row["failure"]["kind"]
         out["_ng_failure_terminal"] = True
         out["error"] = row["failure"]["message"]
-    if not with_tokens(row)[1]:
+    if not complete:
         out["mask_sample"] = True
     if row["attempts"] > 1:
         out["_ng_attempt_index"] = row["attempts"] - 1
     return out
 
 
-def _response(row: JSONObject, params: JSONObject) -> JSONObject:
+def _response(row: JSONObject, output: list[Item], params: JSONObject) -> JSONObject:
     """The rollout as one OpenAI Response object, usage summed over its model calls."""
     usage = row["usage"] or dict.fromkeys(
         ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"), 0
@@ -114,7 +115,7 @@ def _response(row: JSONObject, params: JSONObject) -> JSONObject:
         "error": None,
         "instructions": None,
         "metadata": {},
-        "output": [_with_id(item, i) for i, item in enumerate(with_tokens(row)[0])],
+        "output": [_with_id(item, i) for i, item in enumerate(output)],
         "parallel_tool_calls": bool(params.get("parallel_tool_calls", True)),
         "temperature": params.get("temperature"),
         "top_p": params.get("top_p"),

@@ -1,4 +1,4 @@
-"""The model gateway: OpenAI Responses, Chat Completions and Anthropic Messages in front of any model.
+"""The model gateway: OpenAI Responses, Chat Completions, Anthropic Messages and Gemini in front of any model.
 
 For agents that bring their own loop. `docs/gateway.md` describes it.
 """

@@ -48,16 +48,16 @@ def main_items(calls: Sequence[CallRecord], graph: MessageGraph) -> list[Item]:
     for i, call in enumerate(main):
         if i + 1 < len(main) and main[i + 1].input == call.input:
             continue
-        asked = graph.path(call.input)
-        prints = [fingerprint(item) for item in asked]
-        common = _common(known, prints)
-        outside = [item for item in asked[common:] if _from_outside(item)]
+        asked = graph.steps(call.input)
+        common = _common(known, asked)
+        items_since = (graph.nodes[node][1] for node in asked[common:])
+        outside = [item for item in items_since if _from_outside(item)]
         if known:
             rewritten = common < asked_before
             items += [item for item in outside if not (rewritten and _name(item) in told)]
         told |= {_name(item) for item in outside}
         items += call.items
-        asked_before, known = len(prints), prints + [fingerprint(item) for item in call.items]
+        asked_before, known = len(asked), graph.steps(call.output)
     return items
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import traceback
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -53,7 +54,8 @@ class Gateway:
             await web.TCPSite(runner, "127.0.0.1", self._port, backlog=_BACKLOG).start()
         except OSError as e:
             await runner.cleanup()
-            raise UsageError(f"cannot listen on 127.0.0.1:{self._port}: {e.strerror}") from None
+            why = os.strerror(e.errno) if e.errno else str(e)  # asyncio puts the address into it once more
+            raise UsageError(f"cannot listen on 127.0.0.1:{self._port}: {why}") from None
         self._port = runner.addresses[0][1]
         self._runner = runner
 

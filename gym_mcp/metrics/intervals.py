@@ -9,6 +9,7 @@ the number of independent draws. The plain t interval is wrong where most tasks 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from math import fsum, inf, isfinite, isnan, sqrt
 from statistics import NormalDist
@@ -93,7 +94,7 @@ def new_tasks_interval(
         pair = mean_interval(task_means, level=level, bounds=bounds)
         return None if pair is None else Interval(*pair, "clustered t")
     tasks = len(task_means)
-    shares = [(x - low) / width for x in task_means]
+    shares = array("d", ((x - low) / width for x in task_means))
     mean = min(1.0, max(0.0, fsum(shares) / tasks))
     variance = fsum((x - mean) ** 2 for x in shares) / (tasks - 1) if tasks > 1 else 0.0
     if variance <= _NO_SPREAD or all(min(abs(x), abs(1 - x)) <= _NO_SPREAD for x in shares):
@@ -115,13 +116,13 @@ def these_tasks_interval(scores: TaskScores, *, level: float = 0.95) -> Interval
     None when fewer than half of the tasks have two rollouts; those with one are taken to vary like the others.
     Without finite bounds: t with Satterthwaite's (1946) degrees of freedom; None when no task varied.
     """
-    known = [(n, v) for n, v in zip(scores.counts, scores.variances, strict=True) if not isnan(v)]
+    known = array("d", (v for v in scores.variances if not isnan(v)))
     tasks, mean = len(scores), scores.mean
     if mean is None or not known or 2 * len(known) < tasks:
         return None
-    typical = fsum(v for _, v in known) / len(known)
-    parts = [(typical if isnan(v) else v) / n for n, v in zip(scores.counts, scores.variances, strict=True)]
-    variance = fsum(parts) / tasks**2
+    typical = fsum(known) / len(known)
+    columns = zip(scores.counts, scores.variances, strict=True)
+    variance = fsum((typical if isnan(v) else v) / n for n, v in columns) / tasks**2
     if not isfinite(scores.width):
         return _satterthwaite(scores, mean, variance, level)
     low, width = scores.bounds[0], scores.width
@@ -129,7 +130,7 @@ def these_tasks_interval(scores: TaskScores, *, level: float = 0.95) -> Interval
     draws = tasks * scores.repeats
     variance /= width * width
     effective = max(draws, share * (1 - share) / variance) if variance > _NO_SPREAD / draws else draws
-    quantile = t_quantile(0.5 + level / 2, sum(n - 1 for n, _ in known))
+    quantile = t_quantile(0.5 + level / 2, sum(n - 1 for n in scores.counts))  # those with one add nothing
     return _scaled(
         _score_interval(share, effective, quantile), scores.bounds, "Wilson, effective n of rollouts within tasks"
     )

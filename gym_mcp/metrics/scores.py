@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import fsum, inf, isfinite, nan
@@ -20,9 +21,9 @@ class TaskScores:
     """
 
     bounds: Bounds = (0.0, 1.0)
-    counts: list[int] = field(default_factory=list)
-    means: list[float] = field(default_factory=list)
-    variances: list[float] = field(default_factory=list)
+    counts: array[int] = field(default_factory=lambda: array("Q"))
+    means: array[float] = field(default_factory=lambda: array("d"))
+    variances: array[float] = field(default_factory=lambda: array("d"))
     two_valued: bool = True
 
     @classmethod
@@ -43,11 +44,11 @@ class TaskScores:
         self.variances.append(fsum([(x - mean) ** 2 for x in scores]) / (n - 1) if n > 1 else nan)
         self.two_valued = self.two_valued and set(scores).issubset(self.bounds)
 
-    def add_passes(self, n: int, c: int) -> None:
-        """One more task of which `c` of `n` rollouts passed."""
-        self.counts.append(n)
-        self.means.append(c / n)
-        self.variances.append(c * (n - c) / (n * (n - 1)) if n > 1 else nan)
+    def add_passes(self, n: int, c: int, tasks: int = 1) -> None:
+        """More tasks of which `c` of `n` rollouts passed."""
+        self.counts.extend(array("Q", (n,)) * tasks)
+        self.means.extend(array("d", (c / n,)) * tasks)
+        self.variances.extend(array("d", (c * (n - c) / (n * (n - 1)) if n > 1 else nan,)) * tasks)
 
     def __len__(self) -> int:
         return len(self.counts)

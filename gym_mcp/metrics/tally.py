@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import inf, isfinite
+from operator import add
 from statistics import fmean
 from typing import Any, Final
 
@@ -121,33 +122,27 @@ class Tally:
             if key != "cost":
                 self.usage[key] += value
 
-    def _with_scores(self) -> Iterable[int]:
-        return (i for i in range(self.tasks) if self._scored[i])
+    def _alike(self, *, failed_too: bool = False) -> Counter[tuple[int, int]]:
+        """How many tasks there are of each (scored rollouts, passed ones); those without any left out."""
+        counts = map(add, self._scored, self._failures) if failed_too else self._scored
+        return Counter({key: n for key, n in Counter(zip(counts, self._passed, strict=True)).items() if key[0]})
 
     def mean_reward(self) -> float | None:
         """Mean over tasks of each task's mean reward, failures left out; None before the first score."""
         return _mean(self._task_means())
 
-    def _task_means(self) -> list[float]:
-        return [self._total(i) / self._scored[i] for i in self._with_scores()]
+    def _task_means(self) -> array[float]:
+        return array("d", (self._total(i) / n for i, n in enumerate(self._scored) if n))
 
     def headline(self) -> tuple[float | None, tuple[float, float] | None]:
         """(pass@1, its 95% interval), failures left out."""
-        passes = self._passes()
-        return passes.mean, _pair(passes)
-
-    def _passes(self, *, failed_too: bool = False) -> TaskScores:
-        found = TaskScores()
-        for i in range(self.tasks):
-            n = self._scored[i] + (self._failures[i] if failed_too else 0)
-            if n:
-                found.add_passes(n, self._passed[i])
-        return found
+        return _headline(self._alike())
 
     def metrics(self) -> JSONObject:
         """Everything the run's table shows; the content of `metrics.json`."""
-        pass_1, interval = self.headline()
-        passes = self._passes()
+        alike = self._alike()
+        pass_1, interval = _headline(alike)
+        passes = _passes(alike)
         repeats = passes.repeats if self._two_valued else inf
         reward_interval = score_interval(self._task_means(), self.reward_range, repeats=repeats)
         here = these_tasks_interval(passes)
@@ -165,8 +160,8 @@ class Tally:
             "ci95": list(interval) if interval else None,
             "ci95_these_tasks": [here.low, here.high] if here else None,
             "failed_as_zero": self._failed_as_zero(),
-            **self._by_k(),
-            **self._buckets(),
+            **_by_k(alike),
+            **self._buckets(alike),
             "usage": {**dict(self.usage), "cost": self.cost},
             "tool_calls": self.tool_calls,
             "tool_errors": self.tool_errors,
@@ -174,37 +169,20 @@ class Tally:
 
     def _failed_as_zero(self) -> JSONObject:
         """The same numbers with each failed rollout counted as the worst score; as 0 where there is no worst."""
-        means = []
-        for i in range(self.tasks):
-            n = self._scored[i] + self._failures[i]
-            if n:
-                means.append((self._total(i) + self._failures[i] * self.worst) / n)
-        passes = self._passes(failed_too=True)
-        interval = _pair(passes)
+        rollouts = enumerate(map(add, self._scored, self._failures))
+        means = array("d", ((self._total(i) + self._failures[i] * self.worst) / n for i, n in rollouts if n))
+        pass_1, interval = _headline(self._alike(failed_too=True))
         return {
             "mean_reward": _mean(means),
-            "pass_at_1": passes.mean,
+            "pass_at_1": pass_1,
             "ci95": list(interval) if interval else None,
         }
 
-    def _by_k(self) -> JSONObject:
-        """pass@k and pass^k for each k that every scored task has rollouts for."""
-        alike = Counter((self._scored[i], self._passed[i]) for i in self._with_scores())
-        ks = range(1, min((n for n, _ in alike), default=0) + 1)
-
-        def over_tasks(estimator: Callable[[int, int, int], float]) -> dict[str, float]:
-            return {
-                str(k): sum(times * estimator(n, c, k) for (n, c), times in alike.items()) / alike.total()
-                for k in ks
-            }
-
-        return {"pass_at_k": over_tasks(pass_at_k), "pass_hat_k": over_tasks(pass_hat_k)}
-
-    def _buckets(self) -> JSONObject:
+    def _buckets(self, alike: Counter[tuple[int, int]]) -> JSONObject:
         """Tasks that pass always, sometimes, never; and those without any score."""
-        always = sum(1 for i in self._with_scores() if self._passed[i] == self._scored[i])
-        never = sum(1 for i in self._with_scores() if not self._passed[i])
-        scored = sum(1 for _ in self._with_scores())
+        always = sum(times for (n, c), times in alike.items() if c == n)
+        never = sum(times for (_, c), times in alike.items() if not c)
+        scored = alike.total()
         return {
             "always_pass": always,
             "sometimes_pass": scored - always - never,
@@ -213,8 +191,28 @@ class Tally:
         }
 
 
-def _pair(passes: TaskScores) -> tuple[float, float] | None:
-    return score_interval(passes.means, repeats=passes.repeats)
+def _passes(alike: Counter[tuple[int, int]]) -> TaskScores:
+    found = TaskScores()
+    for (n, c), tasks in alike.items():
+        found.add_passes(n, c, tasks)
+    return found
+
+
+def _headline(alike: Counter[tuple[int, int]]) -> tuple[float | None, tuple[float, float] | None]:
+    passes = _passes(alike)
+    return passes.mean, score_interval(passes.means, repeats=passes.repeats)
+
+
+def _by_k(alike: Counter[tuple[int, int]]) -> JSONObject:
+    """pass@k and pass^k for each k that every scored task has rollouts for."""
+    ks = range(1, min((n for n, _ in alike), default=0) + 1)
+
+    def over_tasks(estimator: Callable[[int, int, int], float]) -> dict[str, float]:
+        return {
+            str(k): sum(times * estimator(n, c, k) for (n, c), times in alike.items()) / alike.total() for k in ks
+        }
+
+    return {"pass_at_k": over_tasks(pass_at_k), "pass_hat_k": over_tasks(pass_hat_k)}
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -21,7 +21,8 @@ from gym_mcp.types import JSONObject
 
 OPENAI: Final = "https://api.openai.com/v1"
 _PUBLIC_QUERY: Final = frozenset({"api-version"})
-_OVERLOADED: Final = frozenset({429, 503, 529})
+_SLOWER: Final = 429
+_OVERLOADED: Final = frozenset({503, 529})
 _NOT_OURS: Final = frozenset({"stream", "stream_options", "background"})
 """Parameters that would change the form of the answer."""
 _TRANSIENT: Final = frozenset({"", "server_error", "rate_limit_exceeded", "overloaded_error", "timeout"})
@@ -117,8 +118,10 @@ class HTTPModel(Model):
             limiter.succeeded()
             return response
         except ModelError as error:
-            if error.status in _OVERLOADED or isinstance(error, AnswerTimeout):
+            if error.status == _SLOWER or error.retry_after is not None:
                 limiter.congested()
+            elif error.status in _OVERLOADED or isinstance(error, AnswerTimeout):
+                limiter.refused()
             raise
         finally:
             limiter.release()

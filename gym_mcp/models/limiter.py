@@ -17,13 +17,21 @@ COOLDOWN: Final = 2.0
 """Seconds after a cut in which further refusals count as the same burst."""
 RECOVERY: Final = 0.02
 """Part of `maximum` that the limit gains over one full round of successful calls."""
+RECENT: Final = 256
+"""Calls over which refusals without a word are counted; a round of `limit` calls where that is more."""
+TOO_MANY: Final = 0.05
+"""Part of the recent calls above which such refusals are load. Below, they are chance, and a cut for each would
+hold thousands of live episodes down to some hundreds."""
+_ASSUMED: Final = 18
+"""Successes that are taken to have come before the first call: a refusal is then enough for a cut, later not."""
 
 
 class AdaptiveLimiter:
     """At most `limit` calls at a time, first come first served; `limit` moves between 1 and `maximum`.
 
     It starts at `min(maximum, 32)` and grows by one a success. The first congestion ends that: the limit is cut
-    to 70 %, and from then on gains 2 % of `maximum` over a round of `limit` successes.
+    to 70 %, and from then on gains 2 % of `maximum` over a round of `limit` successes. Congestion is what the
+    endpoint says in so many words, or more than 5 % of the recent calls refused without a word.
     """
 
     def __init__(self, maximum: int, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,6 +43,8 @@ class AdaptiveLimiter:
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._clock = clock
         self._cut_at = float("-inf")
+        self._calls = _ASSUMED
+        self._refused = 0.0
 
     @property
     def limit(self) -> int:
@@ -70,6 +80,7 @@ class AdaptiveLimiter:
 
     def succeeded(self) -> None:
         """The endpoint answered: it can take a little more."""
+        self._count(0.0)
         if self._limit < self.maximum:
             step = 1.0 if self._slow_start else max(RECOVERY * self.maximum, 1.0) / self._limit
             self._limit = min(self._limit + step, float(self.maximum))
@@ -77,12 +88,24 @@ class AdaptiveLimiter:
                 self._wake()
 
     def congested(self) -> None:
-        """The endpoint refused or timed out because of load."""
+        """The endpoint asked for less."""
+        self._refused = 0.0
         now = self._clock()
         if now - self._cut_at >= COOLDOWN:
             self._cut_at = now
             self._slow_start = False
             self._limit = max(self._limit * CUT, 1.0)
+
+    def refused(self) -> None:
+        """The endpoint refused or timed out without a word: congestion if many calls fare so."""
+        self._count(1.0)
+        if self._refused > TOO_MANY:
+            self.congested()
+
+    def _count(self, refused: float) -> None:
+        """Move the share of refused calls, a moving average."""
+        self._calls = min(self._calls + 1, max(RECENT, int(self._limit)))
+        self._refused += (refused - self._refused) / self._calls
 
     def _wake(self) -> None:
         while self._waiters and self.in_flight < int(self._limit):

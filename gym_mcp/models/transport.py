@@ -5,6 +5,7 @@ aiohttp, because its cost stays flat at hundreds of connections, where httpx's p
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
@@ -44,7 +45,7 @@ _TOO_LONG: Final = re.compile(
 
 
 class AnswerTimeout(ModelError):
-    """No answer in time: like a 429, a sign that the endpoint has more work than it can do."""
+    """No answer in time: like a 503, a sign of too much work where it happens often."""
 
 
 class Transport:
@@ -115,7 +116,9 @@ class Transport:
 
     def _connection_message(self, error: BaseException) -> str:
         if isinstance(error, aiohttp.ClientConnectorError):
-            reason = error.os_error.strerror or str(error.os_error)
+            # asyncio's own text is `Connect call failed` and the address again. A resolver's number is negative.
+            cause, number = error.os_error, error.os_error.errno or 0
+            reason = os.strerror(number) if number > 0 else cause.strerror or str(cause)
             return self.clean(f"cannot connect to {error.host}:{error.port}: {reason}")
         if isinstance(error, aiohttp.ServerDisconnectedError):
             return "the endpoint cut the connection before it answered"

@@ -81,17 +81,18 @@ async def read_body(headers: Headers, receive: Receive, limit: int = MAX_BODY) -
     declared = headers.get(b"content-length", b"0")
     if not declared.isdigit() or int(declared[:12]) > limit:
         raise Refused(413, "Content Too Large")
-    body = b""
+    parts: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
             raise Refused(400, "Bad Request: the body was cut short")
-        part: bytes = message.get("body", b"")
-        body = body + part if body else part
-        if len(body) > limit:
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
             raise Refused(413, "Content Too Large")
         if not message.get("more_body", False):
-            return body
+            return b"".join(parts)
 
 
 def check_json(body: bytes) -> None:

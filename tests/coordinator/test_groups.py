@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gym_mcp.client import GroupVerdict
 from gym_mcp.coordinator import journal
 from gym_mcp.coordinator.run import Outcome, resume, start, summarize
 from gym_mcp.coordinator.score import recorded, score_all
 from gym_mcp.direct import DirectClient
 from gym_mcp.hub import load_environment
 from gym_mcp.reverify.job import Wish, prepared
-from gym_mcp.types import JSONObject
+from gym_mcp.types import GroupRollout, JSONObject, Task
 from tests.coordinator.kit import config, make_harness, pairs, read_lines, write_rows
 from tests.coordinator.runs import draining, edit
 from tests.support import run
@@ -22,9 +24,16 @@ GROUPED = Path(__file__).resolve().parents[1] / "environments" / "grouped.py"
 EVERY = [(task, repeat) for task in range(3) for repeat in range(4)]
 
 
+# When the first group is scored, one rollout of the second has ended and the others are under way.
 STAGGERED = """
-run.n = getattr(run, "n", -1) + 1
-await asyncio.sleep(0.1 if run.n < 4 else 0 if run.n == 4 else 0.3)  # the second group is under way at the end
+from pathlib import Path
+files = [Path(__file__).parent / "run" / f"rollouts.{name}jsonl" for name in ("", "waiting.")]
+if "Go 0." not in str(session.prompt):
+    files.pop()
+    run.others = getattr(run, "others", 0) + 1
+async with asyncio.timeout(20):
+    while (len(files) > 1 or run.others > 1) and not any(f.stat().st_size for f in files):
+        await asyncio.sleep(0.01)
 return Transcript((await model.respond(Request(session.prompt))).output)
 """
 
@@ -36,7 +45,7 @@ class Bench:
         self.path = folder / "run"
         self.rollouts = self.path / "rollouts.jsonl"
         self.waiting = self.path / "rollouts.waiting.jsonl"
-        rows = [{"id": f"t{i}", "prompt": "Go.", "data": data} for i in range(tasks)]
+        rows = [{"id": f"t{i}", "prompt": f"Go {i}.", "data": data} for i in range(tasks)]
         self.input = write_rows(folder / "rows.jsonl", rows)
         self.settings: JSONObject = {"input": self.input, "repeats": 4, "concurrency": 5}
 
@@ -80,6 +89,9 @@ def test_rollouts_without_a_score_are_left_out_of_their_group(tmp_path: Path) ->
         ("raise", "verifier", "grouped.verify_group raised RuntimeError: no group today"),
         ("hang", "verifier", "grouped.verify_group took longer than 1 s"),
         ("few", "verifier", "returned 1 scores for 4 rollouts"),
+        ("lazy", "verifier", "returned 1 scores for 4 rollouts"),
+        ("lazy-raise", "verifier", "grouped.verify_group raised TypeError: no group today"),
+        ("lazy-hang", "verifier", "grouped.verify_group took longer than 1 s"),
         ("none", "verifier", "returned None, which is no list"),
         ("beyond", "verifier", "returned 7, outside its range"),
         ("judge", "judge", "needs a judge model"),
@@ -92,6 +104,25 @@ def test_a_group_that_cannot_be_scored_fails_by_owner(tmp_path: Path, mode: str,
     for row in bench.rows():
         assert told in row["failure"]["message"] and row["reward"] is None
         assert row["before_group"]["reward"] == 1.0
+
+
+def test_a_bug_of_ours_in_one_group_does_not_take_the_others_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = DirectClient.verify_group
+
+    async def broken(self: DirectClient, task: Task[Any], rollouts: Sequence[GroupRollout]) -> GroupVerdict:
+        if task.id.endswith("1"):
+            raise KeyError("ours")
+        return await whole(self, task, rollouts)
+
+    monkeypatch.setattr(DirectClient, "verify_group", broken)
+    bench = Bench(tmp_path)
+    done = bench.start()
+    assert done.complete and done.metrics["failed"] == {"harness": 4} and done.metrics["scored"] == 8
+    failed = next(row for row in bench.rows() if row["outcome"] == "failed")
+    assert failed["failure"]["message"] == "internal error: KeyError: 'ours'"
+    assert "in broken" in failed["failure"]["detail"]
 
 
 def test_an_interrupted_run_keeps_what_waits_and_runs_the_rest(tmp_path: Path) -> None:

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gym_mcp import Environment, GroupRollout, Reward, Task, Transcript
 from gym_mcp import Options as BaseOptions
+
+
+def _lazily(count: int) -> Iterator[float]:
+    while count < 0:
+        pass
+    for _ in range(count):
+        yield 1.0
+    if not count:
+        raise TypeError("no group today")
 
 
 class Grouped(Environment):
@@ -36,6 +45,12 @@ class Grouped(Environment):
             await cls.judge.ask("Which?")
         if mode == "few":
             return [1.0]
+        if mode == "lazy":
+            return _lazily(1)
+        if mode == "lazy-raise":
+            return _lazily(0)
+        if mode == "lazy-hang":
+            return _lazily(-1)
         if mode == "none":
             return None
         if mode == "beyond":

@@ -275,7 +275,7 @@ def test_a_taken_port_is_a_users_mistake() -> None:
         async with Gateway() as gateway:
             session = gateway.open(Scripted([say("hi")]))
             port = int(session.base_url.rpartition("/")[0].rpartition(":")[2])
-            with pytest.raises(UsageError, match=f"127.0.0.1:{port}"):
+            with pytest.raises(UsageError, match=f"127.0.0.1:{port}: Address already in use"):
                 await Gateway(port=port).start()
 
     run(check)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gym_mcp.coordinator.meter import Meter
 from gym_mcp.errors import ModelError, PromptTooLong
+from gym_mcp.gateway.log import CallLog
 from gym_mcp.harness import Limits
 from gym_mcp.models.base import Response, Usage
 from gym_mcp.types import Item, text_of
@@ -309,5 +311,20 @@ def test_embedded_models_call_tools_by_the_agents_names() -> None:
         async with served(Scripted([call("add", "{}")])) as session:
             answer = await ask(session, "messages", body={"tools": tools})
             assert answer.json["content"][0]["name"] == "add"  # a real model's mistake stays one
+
+    run(check)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_call_that_cannot_be_recorded_is_not_answered() -> None:
+    async def check() -> None:
+        log = CallLog(Path("/dev/full"))
+        try:
+            async with served(Scripted([say("hi")]), keep_going=True, log=log) as session:
+                answer = await ask(session, "chat")
+                assert answer.status == 400
+                assert message_of(answer).endswith("cannot record calls: /dev/full: No space left on device")
+        finally:
+            log.close()
 
     run(check)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+import tracemalloc
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -182,3 +183,16 @@ def test_the_tally_stays_small() -> None:
     for _ in range(1_000):
         tally.add(scored(99_999, 1.0))
     assert tally.scored == tally.done == 1_000 and tally.headline()[0] == 1.0
+
+
+def test_the_numbers_of_many_tasks_take_some_words_of_memory_each() -> None:
+    tasks = 20_000
+    tally = Tally(tasks, 1)
+    for task in range(tasks):
+        tally.add(scored(task, task % 7 / 6))
+    tracemalloc.start()
+    try:
+        tally.metrics()
+        assert tracemalloc.get_traced_memory()[1] < 100 * tasks
+    finally:
+        tracemalloc.stop()

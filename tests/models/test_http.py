@@ -16,7 +16,7 @@ from gym_mcp.models.openai import OpenAIResponses
 from gym_mcp.models.openai_chat import OpenAIChat
 from gym_mcp.models.retry import RetryPolicy
 from gym_mcp.types import Transcript, user_message
-from tests.endpoint import FAULTS, Answer, Endpoint, Raw, Script, faulty, fixed, in_turn, status
+from tests.endpoint import FAULTS, Answer, Endpoint, Fault, Raw, Script, faulty, fixed, in_turn, status
 
 SECRET = "sk-very-secret-0123456789"
 HELLO = Request([user_message("Say hello.")])
@@ -117,6 +117,27 @@ def test_overload_lowers_the_limit_once_and_success_does_not_hide_it(kind: type[
     limiter = AdaptiveLimiter(100)
     using(kind, faulty(fixed("x"), FAULTS[fault], first=1), say_hello, limiter=limiter, timeout=0.2)
     assert 22 <= limiter.limit < 32
+
+
+ASKS: list[tuple[Fault, int]] = [
+    (status(429, "slow down"), 35),
+    (status(503, "slow down", retry_after="0"), 35),
+    (status(500, "slow down", retry_after="0"), 35),
+    (status(503, "overloaded"), 52),
+    (status(529, "overloaded"), 52),
+    (status(500, "internal error"), 52),
+]
+
+
+@pytest.mark.parametrize(("fault", "limit"), ASKS)
+def test_a_lone_refusal_lowers_the_limit_only_if_it_asks_for_that(
+    kind: type[HTTPModel], fault: Fault, limit: int
+) -> None:
+    limiter = AdaptiveLimiter(100)
+    for _ in range(19):
+        limiter.succeeded()
+    using(kind, faulty(fixed("x"), fault, first=1), say_hello, limiter=limiter)
+    assert limiter.limit == limit
 
 
 def test_no_slot_is_held_while_it_waits_to_try_again(kind: type[HTTPModel]) -> None:

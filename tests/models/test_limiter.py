@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gym_mcp.models.limiter import COOLDOWN, AdaptiveLimiter
+from gym_mcp.models.limiter import COOLDOWN, RECENT, AdaptiveLimiter
 
 
 class Clock:
@@ -51,6 +53,73 @@ def test_recovery_after_a_cut_is_slow_and_reaches_the_maximum() -> None:
         for _ in range(limiter.limit):
             limiter.succeeded()
     assert 8 <= rounds <= 12  # one call more in each round
+
+
+def play(limiter: AdaptiveLimiter, clock: Clock, share: float, rounds: int, seed: int = 0) -> None:
+    """Rounds of a second in which `limit` calls end, `share` of them refused without a word."""
+    rng = random.Random(seed)
+    for _ in range(rounds):
+        calls = limiter.limit
+        for _ in range(calls):
+            clock.now += 1 / calls
+            if rng.random() < share:
+                limiter.refused()
+            else:
+                limiter.succeeded()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rare_refusals_without_a_reason_do_not_hold_thousands_of_calls_down(seed: int) -> None:
+    clock = Clock()
+    limiter = AdaptiveLimiter(4_096, clock=clock)
+    play(limiter, clock, 0.02, 60, seed)
+    assert limiter.limit == 4_096
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_many_refusals_without_a_reason_are_congestion(share: float) -> None:
+    clock = Clock()
+    limiter = AdaptiveLimiter(1_024, clock=clock)
+    play(limiter, clock, 0.0, 20)
+    assert limiter.limit == 1_024
+    play(limiter, clock, share, 60)
+    assert limiter.limit <= 300
+    play(limiter, clock, 0.0, 60)
+    assert limiter.limit == 1_024
+
+
+def test_a_refusal_without_a_reason_among_the_first_calls_is_all_that_is_known() -> None:
+    first, later = AdaptiveLimiter(100), AdaptiveLimiter(100)
+    first.refused()
+    assert first.limit == 22
+    for _ in range(20):
+        later.succeeded()
+    later.refused()
+    assert later.limit == 52
+
+
+@pytest.mark.parametrize("maximum", [100, 1_000])
+def test_an_endpoint_that_goes_down_cuts_within_few_calls_and_once(maximum: int) -> None:
+    clock = Clock()
+    limiter = AdaptiveLimiter(maximum, clock=clock)
+    for _ in range(2_000):
+        limiter.succeeded()
+    calls = 0
+    while limiter.limit == maximum:
+        limiter.refused()
+        calls += 1
+    assert calls <= 0.06 * max(maximum, RECENT)
+    for _ in range(maximum):
+        limiter.refused()
+    assert limiter.limit == 0.7 * maximum
+
+
+def test_a_request_to_slow_down_cuts_though_it_is_rare() -> None:
+    limiter = AdaptiveLimiter(1_000)
+    for _ in range(1_000):
+        limiter.succeeded()
+    limiter.congested()
+    assert limiter.limit == 700
 
 
 def test_the_limit_never_falls_below_one() -> None:
@@ -137,7 +206,9 @@ def test_cancelled_after_the_slot_was_handed_over_gives_it_back() -> None:
     asyncio.run(main())
 
 
-STEPS = st.lists(st.tuples(st.sampled_from(["call", "done", "grow", "cut", "cancel", "run"]), st.integers(0, 63)))
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["call", "done", "grow", "cut", "refuse", "cancel", "run"]), st.integers(0, 63))
+)
 
 
 @settings(max_examples=200, deadline=None)
@@ -174,6 +245,9 @@ async def simulate(steps: list[tuple[str, int]], maximum: int) -> None:
         elif step == "cut":
             clock.now += COOLDOWN
             limiter.congested()
+        elif step == "refuse":
+            clock.now += COOLDOWN
+            limiter.refused()
         elif tasks and step == "done":
             ends[tasks[number % len(tasks)]].set()
         elif tasks and step == "cancel":

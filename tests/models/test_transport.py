@@ -99,6 +99,7 @@ def test_nobody_listens() -> None:
     error = asyncio.run(main())
     assert error.retryable
     assert "cannot connect to 127.0.0.1" in str(error)
+    assert str(error).endswith(": Connection refused")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"null", b"<html>", b'{"a": NaN}', b"\xff\xfe"])
