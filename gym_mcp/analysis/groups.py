@@ -107,7 +107,7 @@ def _scores(sheet: Sheet, slots: list[int], metric: str) -> TaskScores:
     return TaskScores.of(tasks.values(), sheet.field_bounds(metric))
 
 
-def _against_rest(rows: list[JSONObject], means: list[list[float]]) -> None:
+def _against_rest(rows: list[JSONObject], means: Sequence[Sequence[float]]) -> None:
     """Pass rate of each group less that of all others, by Welch's (1947) t on task means, adjusted by Holm."""
     tests: dict[int, tuple[float, float]] = {}
     for i, own in enumerate(means):
