@@ -75,7 +75,7 @@ def connect(client: str | None, environment: str | None, **options: Any) -> None
     from gym_mcp.suggest import did_you_mean
 
     if client not in CLIENTS:
-        raise UsageError(f"connect: no client `{client}`{did_you_mean(client, CLIENTS)}; there are {_NAMES}")
+        raise UsageError(f"connect: no client `{client}`{did_you_mean(client, CLIENTS)}")
     if options["write"] and options["show"]:
         raise UsageError("connect: give one of --write and --print")
     CLIENTS[client].path(options["scope"])  # a wrong one is told before anything starts

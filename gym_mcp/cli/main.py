@@ -16,28 +16,28 @@ from gym_mcp.errors import GymError, UsageError
 
 VERBS = {
     "eval": Verb("gym_mcp.cli.eval:eval_group", "Run an evaluation, resume it, show its results."),
+    "report": Verb("gym_mcp.cli.report:report", "Show runs to people: a page, Markdown, a table, the terminal."),
+    "analyze": Verb("gym_mcp.cli.analyze:analyze", "Find out what went wrong in a run; check reports about it."),
+    "judge": Verb("gym_mcp.cli.judge:judge_group", "See how far a judge agrees with labelled examples."),
+    "results": Verb("gym_mcp.cli.results:results", "Serve finished runs to an agent that explains them."),
+    "blade": Verb("gym_mcp.cli.blade:blade", "Check packages that grade reports about runs."),
     "list": Verb("gym_mcp.cli.catalogue:list_command", "List environments, benchmarks, harnesses or models."),
     "search": Verb("gym_mcp.cli.catalogue:search", "Search all of them by words."),
     "env": Verb("gym_mcp.cli.env:env_group", "Write, test, inspect and serve environments."),
     "harness": Verb(
         "gym_mcp.cli.harness:harness_group", "Write harnesses; install and check the agents they run."
     ),
-    "tools": Verb("gym_mcp.cli.bridge:tools", "List an episode's tools, for agents that have only a shell."),
-    "call": Verb("gym_mcp.cli.bridge:call", "Call a tool of an episode from a shell."),
     "serve": Verb("gym_mcp.cli.serve:serve", "Serve environments as MCP servers, over HTTP or stdio."),
-    "report": Verb("gym_mcp.cli.report:report", "Show runs to people: a page, Markdown, a table, the terminal."),
-    "judge": Verb("gym_mcp.cli.judge:judge_group", "See how far a judge agrees with labelled examples."),
     "gateway": Verb("gym_mcp.cli.gateway:gateway", "Serve any model as the APIs that agents speak."),
-    "wrap": Verb("gym_mcp.cli.wrap:wrap", "Make an environment of any MCP server."),
-    "play": Verb("gym_mcp.cli.play:play", "Play an episode yourself, in the terminal."),
     "connect": Verb("gym_mcp.cli.connect:connect", "Connect your own agent (Claude Code, Cursor, ...) to one."),
     "next": Verb("gym_mcp.cli.connect:next_command", "Give a connected agent its next task."),
     "disconnect": Verb("gym_mcp.cli.connect:disconnect", "Stop what `connect` started."),
-    "stdio": Verb("gym_mcp.cli.connect:stdio", "The stdio shim of `connect`, for clients' configurations."),
-    "analyze": Verb("gym_mcp.cli.analyze:analyze", "Find out what went wrong in a run; check reports about it."),
-    "results": Verb("gym_mcp.cli.results:results", "Serve finished runs to an agent that explains them."),
-    "blade": Verb("gym_mcp.cli.blade:blade", "Check packages that grade reports about runs."),
+    "play": Verb("gym_mcp.cli.play:play", "Play an episode yourself, in the terminal."),
+    "wrap": Verb("gym_mcp.cli.wrap:wrap", "Make an environment of any MCP server."),
     "export": Verb("gym_mcp.cli.export:export", "Write the rollouts of a run in another format."),
+    "tools": Verb("gym_mcp.cli.bridge:tools", "List an episode's tools, for agents that have only a shell."),
+    "call": Verb("gym_mcp.cli.bridge:call", "Call a tool of an episode from a shell."),
+    "stdio": Verb("gym_mcp.cli.connect:stdio", "The stdio shim of `connect`, for clients' configurations."),
 }
 OK, FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
