@@ -62,6 +62,7 @@ def _settings(config: RunConfig) -> JSONObject:
         settings["environment"] = str(Path(config.environment).resolve())
     if config.skills not in (None, "none"):
         settings["skills"] = str(Path(config.skills).resolve())
+    settings["other_skills"] = [str(Path(folder).resolve()) for folder in config.other_skills]
     if config.harness.endswith(".py"):
         settings["harness"] = str(Path(config.harness).resolve())
     return settings
