@@ -1,5 +1,7 @@
-"""Which skills a rollout's model was offered and shown. Every model call of an agent passes through the gateway, so
-this is read from what the model was sent, whatever the agent and its version, and nothing is inferred.
+"""Which skills a rollout's model was offered and shown.
+
+Every model call of an agent passes through the gateway, so this is read from what the model was sent, whatever the
+agent and its version, and nothing is inferred.
 
 Offered: the skill's description stood in a message or in a tool that the model was offered. Loaded: lines of the
 skill's text reached the model, in a message or in the result of one of the agent's own tools. Asked for: the model
@@ -52,7 +54,7 @@ class Activation:
         given = _plain(prompt)
         had = "\n".join([given, *(_plain(f"{skill.description}\n{skill.body}") for skill in own)])
         self._own = [_Trace.of(skill, _rest(skill, own), given) for skill in own]
-        self._others = [_Trace.of(skill, _rest(skill, others), had) for skill in others]
+        self._others = [_Trace.of(skill, "", had) for skill in others]
         self._environments = environments
         self._clock = clock
         self._began = clock()

@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from gym_mcp.agents.activation import Activation
 from gym_mcp.agents.agent import Agent, AgentOptions, Link
-from gym_mcp.agents.package import find
 from gym_mcp.agents.observations import Names
+from gym_mcp.agents.package import find
 from gym_mcp.agents.place import new_place
 from gym_mcp.agents.process import namespaces_permitted
 from gym_mcp.agents.prompt import task_text
@@ -58,7 +58,8 @@ class AgentHarness:
     def watch_for(self, others: Sequence[Skills]) -> None:
         """Skills that no rollout should know of, in an experiment with several arms: tell when one does."""
         own = set(self._texts)
-        self._others = [text for skills in others for text in skills.texts() if text not in own]
+        found = dict.fromkeys(text for skills in others for text in skills.texts())
+        self._others = [text for text in found if text not in own]
 
     def identity(self) -> JSONObject:
         """The version that runs, and the skills."""
@@ -78,9 +79,7 @@ class AgentHarness:
             activation = self._activation(session, relayed)
             if activation is not None and isinstance(model, Telling):
                 model.facts = activation.as_json
-            watched = Watched(
-                agent, model, relayed, plain=self.options.plain_observations, activation=activation
-            )
+            watched = Watched(agent, model, relayed, plain=self.options.plain_observations, activation=activation)
             gateway = self._gateway.open(watched)
             try:
                 link = Link(

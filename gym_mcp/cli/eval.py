@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from gym_mcp.coordinator.coordinator import Coordinator
     from gym_mcp.coordinator.run import Outcome
 
+T = TypeVar("T")
 INTERRUPTED, DISK = 130, 3
 
 VERBS = {
     "run": Verb("gym_mcp.cli.eval:run", "Run a model on an environment's tasks and score it."),
     "prepare": Verb("gym_mcp.cli.prepare:prepare_command", "Fetch a benchmark's dataset."),
+    "skills": Verb("gym_mcp.cli.skills:skills_command", "Whether skills help an agent, and whether it uses them."),
     "resume": Verb("gym_mcp.cli.eval:resume_command", "Run what a run directory still lacks."),
     "score": Verb("gym_mcp.cli.score:score", "Score recorded replies without any model."),
     "reverify": Verb("gym_mcp.cli.reverify:reverify_command", "Score a run again under a changed verifier."),
@@ -133,7 +135,7 @@ def run(
     from gym_mcp.coordinator.run import start
     from gym_mcp.errors import UsageError
 
-    settings = merged(parse_overrides(overrides), _settings(flags))
+    settings = merged(parse_overrides(overrides), settings_of_flags(flags))
     if flags.get("benchmark") and flags.get("environment"):
         raise UsageError("-b and -e: a benchmark names its own environment; give one of the two")
     configs = [make_config(settings, "eval run")] if config is None else load_experiment(config, settings)
@@ -199,7 +201,7 @@ def show(run_dir: Path, as_json: bool) -> None:
     _print(outcome, as_json)
 
 
-def _settings(flags: dict[str, Any]) -> dict[str, Any]:
+def settings_of_flags(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags that were given, as nested settings."""
     given = {k: v for k, v in flags.items() if v is not None}
     limits = {k.removeprefix("max_"): given.pop(k) for k in _LIMITS if k in given}
@@ -216,35 +218,45 @@ _LIMITS = ("max_turns", "max_tokens", "max_cost", "max_seconds")
 def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
     """Run to the end on a fast loop, with progress on stderr and Ctrl-C as a wish to drain."""
     from gym_mcp.cli.progress import Progress
-    from gym_mcp.coordinator.journal import DiskError, JournalError
-    from gym_mcp.fastloop import run_loop
 
     progress = Progress(enabled=not quiet)
 
     def on_ready(coordinator: Coordinator) -> None:
         progress.attach(coordinator)
-        _drain_on_signals(coordinator)
+        drain_on_signals([coordinator])
 
     async def main() -> Outcome:
         with progress:
             return await go([progress.on_event], on_ready)
 
+    return run_to_end(main())
+
+
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` on a fast loop; a disk that gives out ends the command with its own exit code."""
+    from gym_mcp.coordinator.journal import DiskError, JournalError
+    from gym_mcp.fastloop import run_loop
+
     try:
-        return run_loop(main())
+        return run_loop(work)
     except DiskError as e:
         safe = "; what was journalled is safe: `gym-mcp eval resume` goes on"
         click.echo(f"gym-mcp: {e}{safe if isinstance(e, JournalError) else ''}", err=True)
         raise click.exceptions.Exit(DISK) from None
 
 
-def _drain_on_signals(coordinator: Coordinator) -> None:
+def drain_on_signals(coordinators: Sequence[Coordinator], also: Callable[[], None] | None = None) -> None:
     """First signal: start nothing new. Second: give up what is in flight."""
 
     def on_signal() -> None:
-        if coordinator.draining:
-            coordinator.stop()
-        else:
-            coordinator.drain("interrupted")
+        again = any(coordinator.draining for coordinator in coordinators)
+        for coordinator in coordinators:
+            if again:
+                coordinator.stop()
+            else:
+                coordinator.drain("interrupted")
+        if also is not None:
+            also()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from gym_mcp.coordinator.events import (
     AttemptFailed,
@@ -27,6 +27,14 @@ Work = Iterator[tuple[int, Task[Any], int]]
 Ended = Iterator[tuple[int, Task[Any]]]
 
 
+class Turnstile(Protocol):
+    """What rollouts pass where several runs go side by side (`lanes.Lane`)."""
+
+    async def enter(self) -> bool: ...
+
+    def leave(self) -> None: ...
+
+
 class Coordinator:
     """One run in progress. `drain` lets what is in flight finish; `stop` gives it up (resume runs it again)."""
 
@@ -41,6 +49,7 @@ class Coordinator:
         self.in_flight = 0
         self.lags = Lags()
         self.broken: JournalError | None = None
+        self.lane: Turnstile | None = None
         self._listeners: list[Listener] = []
         self._draining = self._exhausted = False
         self._workers: list[asyncio.Task[None]] = []
@@ -109,6 +118,8 @@ class Coordinator:
                 self._exhausted = True
                 return
             index, task, repeat = entry
+            if self.lane is not None and not await self.lane.enter():
+                return
             self.in_flight += 1
             try:
                 row = await run_rollout(self.arm, task, index, repeat, self._on_retry)
@@ -118,6 +129,8 @@ class Coordinator:
                     await self._score_group(task, index)
             finally:
                 self.in_flight -= 1
+                if self.lane is not None:
+                    self.lane.leave()
             # Embedded models never wait: without this, signals, syncing and spent timers would.
             await asyncio.sleep(0)
 
