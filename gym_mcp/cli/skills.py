@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gym_mcp.skill_eval.arms import SkillArm
     from gym_mcp.skill_eval.experiment import Experiment
 
+_GROUPS: Final = ("components", "usage", "judge_usage", "timing", "harness_facts")
 _OWN: Final = frozenset({"skills", "out", "config", "workers", "quiet", "as_json"})
 
 
@@ -25,7 +26,7 @@ _OWN: Final = frozenset({"skills", "out", "config", "workers", "quiet", "as_json
     epilog="""\b
 Examples:
   gym-mcp eval skills -e my_env.py -H claude-code -m openai/gpt-5-mini --skills my_skills,none --repeats 4
-  gym-mcp eval skills -e my_env.py -H codex -m openai/gpt-5-mini --skills v1,v2,none --set harness_options.shell=true
+  gym-mcp eval skills -e my_env.py -H codex -m openai/gpt-5-mini --set harness_options.shell=true --skills v1,v2
   gym-mcp eval skills -e my_env.py -H claude-code -m openai/gpt-5-mini --skills my_skills,my_skills:-counting,none
   gym-mcp eval skills --out runs/skills-my_env-3f9a1c       # go on, or show the report again
 
@@ -39,7 +40,9 @@ like any other, OUT/skills.json holds the report. docs/skills.md says what it me
     type=click.Path(path_type=Path),
     help="The experiment's directory.  [default: runs/skills-NAME-xxxxxx]",
 )
-@click.option("--metric", help="pass, reward, components.x, ...  [default: reward]")
+@click.option(
+    "--metric", default="reward", show_default=True, help="pass, reward, components.x, usage.output_tokens, ..."
+)
 @quiet_option
 @json_option
 @click.pass_context
@@ -48,7 +51,7 @@ def skills_command(
     /,
     skills: tuple[str, ...],
     out: Path | None,
-    metric: str | None,
+    metric: str,
     quiet: bool,
     as_json: bool,
     overrides: tuple[str, ...],
@@ -58,10 +61,11 @@ def skills_command(
     from gym_mcp.cli.skills_text import page
     from gym_mcp.skill_eval.report import report
 
+    _check_metric(metric)
     experiment = _experiment(skills, out, overrides, flags)
     complete = _run(experiment, quiet)
     paths = [experiment.run_of(arm) for arm in experiment.arms]
-    found = report(experiment.arms, paths, metric or "reward")
+    found = report(experiment.arms, paths, metric)
     experiment.write_report(found)
     if as_json:
         emit_json({"out": str(experiment.path), **found})
@@ -74,6 +78,16 @@ def skills_command(
 
 
 skills_command.params[1:1] = [p for p in run.params if p.name not in _OWN]  # the same settings, in the same words
+
+
+def _check_metric(metric: str) -> None:
+    """Which columns there are is known in the end; a typing error should be told in the beginning."""
+    from gym_mcp.errors import UsageError
+    from gym_mcp.suggest import did_you_mean
+
+    known = ("pass", "reward", "tool_calls", "tool_errors", "attempts")
+    if metric not in known and metric.partition(".")[0] not in _GROUPS:
+        raise UsageError(f"--metric {metric}: no such number{did_you_mean(metric, known)}")
 
 
 def _experiment(

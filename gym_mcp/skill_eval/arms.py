@@ -85,13 +85,13 @@ def _skills(spec: str) -> tuple[str, Skills]:
 def _refuse_doubles(arms: Sequence[SkillArm]) -> None:
     names, contents = dict[str, str](), dict[str, str]()
     for arm in arms:
+        content = arm.skills.ref.rpartition("@")[2]
+        if content in contents:
+            raise UsageError(f"--skills: {contents[content]} and {arm.source} are the same skills: give them once")
         if arm.name.casefold() in names:
             raise UsageError(
                 f"--skills: {names[arm.name.casefold()]} and {arm.source} are both called `{arm.name}`; {_HOW}"
             )
-        content = arm.skills.ref.rpartition("@")[2]
-        if content in contents:
-            raise UsageError(f"--skills: {contents[content]} and {arm.source} hold the same skills")
         names[arm.name.casefold()] = contents[content] = arm.source
 
 

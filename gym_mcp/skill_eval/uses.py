@@ -1,4 +1,4 @@
-"""What the rows of an arm say of its skills: offered, asked for, loaded, when; and of skills that are not its own."""
+"""What the rows of an arm say of its skills: offered, asked for, loaded, when; and of skills of other arms."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ def warnings(arms: Sequence[JSONObject], together: JSONObject | None) -> list[JS
         found.append({"code": "no_control", "arm": None, "text": text})
     if together is not None and together["median_gap"] > max(_SOON, _APART * together["span"]):
         text = (
-            f"The arms did not run side by side: half of the rollouts began {together['median_gap']:.0f} s or more "
-            f"apart in them, of {together['span']:.0f} s in all. What changed meanwhile may look like an effect."
+            f"The arms did not run side by side: half of the rollouts began {together['median_gap']:.0f} s apart "
+            f"or more, of {together['span']:.0f} s in all. What changed meanwhile may look like an effect."
         )
         found.append({"code": "not_interleaved", "arm": None, "text": text})
     return found
