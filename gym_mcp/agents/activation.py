@@ -61,10 +61,17 @@ class Activation:
         self._read: set[int] = set()
         self._turns = 0
 
-    def request(self, request: Request, turn: int) -> None:
-        """What the model is sent in its `turn`-th call, from 1."""
-        self._turns = max(self._turns, turn)
-        when = self._when(turn)
+    def moment(self, turn: int) -> JSONObject:
+        """When the model is sent its `turn`-th call, from 1; seconds since the rollout began."""
+        return {"turn": turn, "seconds": round(self._clock() - self._began, 3)}
+
+    def answered(self, request: Request, output: Iterable[Item], when: JSONObject) -> None:
+        """A call that the model has answered: what it was never sent (a spent budget) it has not read."""
+        self._turns = max(self._turns, when["turn"])
+        self._sent(request, when)
+        self._said(output, when)
+
+    def _sent(self, request: Request, when: JSONObject) -> None:
         if not all(trace.offered for trace in (*self._own, *self._others)):
             for tool in request.tools:
                 self._look(orjson.dumps(tool).decode(), {**when, "where": "tools"}, tells=True)
@@ -78,15 +85,14 @@ class Activation:
             elif kind == "message" and role != "assistant":
                 self._look(text_of(item), {**when, "where": role}, tells=True)
 
-    def answer(self, output: Iterable[Item], turn: int) -> None:
-        """What the model said in that call."""
+    def _said(self, output: Iterable[Item], when: JSONObject) -> None:
         for item in output:
             name = str(item.get("name"))
             if not _is_call(item) or self._environments(name):
                 continue
             for trace in (*self._own, *self._others):
                 if trace.asked is None and trace.is_named(name, item.get("arguments")):
-                    trace.asked = {**self._when(turn), "where": name}
+                    trace.asked = {**when, "where": name}
                     break
 
     def as_json(self) -> JSONObject:
@@ -97,9 +103,6 @@ class Activation:
             "skills": {trace.name: trace.as_json() if known else _NOTHING for trace in self._own},
             **({"foreign_skills": foreign} if foreign else {}),
         }
-
-    def _when(self, turn: int) -> JSONObject:
-        return {"turn": turn, "seconds": round(self._clock() - self._began, 3)}
 
     def _look(self, text: str, found: JSONObject, *, tells: bool) -> None:
         """Look for all skills in a text, once. `tells`: whether it may offer one: what a tool reads does not."""

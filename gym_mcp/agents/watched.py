@@ -44,12 +44,11 @@ class Watched(Model):
         self.asked += 1
         offered = self.names.offered(request.tools)
         self.offered = self.offered or bool(offered)
-        turn = self.asked
+        as_sent, turn = request, self.asked
         if self._relayed.ended:
             self.spent.set()
             raise LimitReached("ended")
-        if self._activation is not None:
-            self._activation.request(request, turn)
+        when = self._activation.moment(turn) if self._activation is not None else {}
         if self._plain:
             join = Join(self.names, self._relayed.calls)
             request = Request(join.plain(request.input), request.tools, request.params)
@@ -67,7 +66,7 @@ class Watched(Model):
         if not self.failed.is_set():  # agents ask several things at a time: one that went well mends nothing
             self.error = None
         if self._activation is not None:
-            self._activation.answer(response.output, turn)
+            self._activation.answered(as_sent, response.output, when)
         if self.spec.startswith(_EMBEDDED):
             response.output = self._agent.embedded(response.output, offered)
         return response

@@ -32,10 +32,13 @@ class Lanes:
 
     def advance(self) -> None:
         """Let in as many as there is room for."""
-        if any(not lane.joined or (lane.begun < lane.expected and not lane.came) for lane in self.lanes):
+        if not all(lane.joined for lane in self.lanes):
             return
-        while self.running < self.slots and (waiting := [lane for lane in self.lanes if lane.waiting]):
-            min(waiting, key=self._rank).admit()
+        while self.running < self.slots and (coming := [lane for lane in self.lanes if lane.comes]):
+            first = min(coming, key=self._rank)
+            if not first.waiting:  # its turn, and it is on its way
+                return
+            first.admit()
 
     def _rank(self, lane: Lane) -> tuple[int, int]:
         return lane.begun, episode_seed(self._seed, lane.name, lane.begun)
@@ -47,13 +50,20 @@ class Lane:
     def __init__(self, lanes: Lanes, name: str) -> None:
         self.name = name
         self.begun = self.expected = 0
-        self.joined = self.came = False
+        self.joined = False
         self.waiting: deque[asyncio.Future[bool]] = deque()
         self._lanes = lanes
+        self._workers = self._inside = 0
+
+    @property
+    def comes(self) -> bool:
+        """Whether one of its rollouts waits, or will in a moment: a worker is free and there is work left."""
+        return bool(self.waiting) or (self.begun < self.expected and self._inside < self._workers)
 
     def join(self, coordinator: Coordinator) -> None:
         """Take the lane for a run that is about to start."""
         self.begun, self.expected, self.joined = coordinator.tally.done, coordinator.tally.expected, True
+        self._workers = min(coordinator.concurrency, self.expected - self.begun)
         self._lanes.slots = min(self._lanes.slots, coordinator.concurrency)
         coordinator.lane = self
         self._lanes.advance()
@@ -64,7 +74,6 @@ class Lane:
             return False
         admission: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.waiting.append(admission)
-        self.came = True
         self._lanes.advance()
         try:
             return await admission
@@ -75,6 +84,7 @@ class Lane:
 
     def leave(self) -> None:
         """A rollout has ended."""
+        self._inside -= 1
         self._lanes.running -= 1
         self._lanes.advance()
 
@@ -84,6 +94,7 @@ class Lane:
             admission = self.waiting.popleft()
             if not admission.done():
                 self.begun += 1
+                self._inside += 1
                 self._lanes.running += 1
                 admission.set_result(True)
                 return

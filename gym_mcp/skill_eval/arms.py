@@ -41,7 +41,11 @@ def parse_arms(texts: Sequence[str]) -> list[SkillArm]:
 
 
 def _pieces(text: str) -> list[str]:
-    return [text] if Path(text).is_dir() else text.split(",")
+    """The arms of one `--skills`; a folder may have commas in its name."""
+    spec = text.partition("=")[2]
+    folders = (text, spec, text.rpartition(":")[0], spec.rpartition(":")[0])
+    whole = any(f and f.count(",") == text.count(",") and Path(f).is_dir() for f in folders)
+    return [text] if whole else text.split(",")
 
 
 def _arm(text: str) -> SkillArm:

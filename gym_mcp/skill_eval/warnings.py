@@ -65,7 +65,7 @@ def _unused(arm: JSONObject, use: JSONObject) -> Iterator[tuple[str, str]]:
         yield (
             "never_loaded",
             f"No rollout of `{name}` loaded a skill{asked}: a difference is not due to what they say, "
-            "at most to their descriptions.",
+            "at most to their descriptions. Had the agent a tool to read them with (harness_options.shell=true)?",
         )
         return
     for skill, seen in use["skills"].items():
