@@ -92,7 +92,8 @@ def test_nothing_begins_before_all_are_there_and_closing_sends_everybody_away() 
         await asyncio.sleep(0)
         lanes.close()
         assert await third is False and await second.enter() is False
-        first.leave(), second.leave()
+        first.leave()
+        second.leave()
         assert lanes.running == 0
 
     run(steps)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
+from scipy import stats  # type: ignore[import-untyped]
+from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
+from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
 from gym_mcp.agents.skills import Skills
 from gym_mcp.cli.skills_text import page
@@ -83,7 +83,7 @@ def test_where_loaded_is_a_paired_t_of_these_tasks(three: tuple[JSONObject, dict
     for what, wanted in (("loaded", True), ("not_loaded", False)):
         kept = [i for i in range(TASKS) if given["loads"]["mine"][i] is wanted]
         a, b = ([given["scores"][name][i] for i in kept] for name in ("none", "mine"))
-        part, low, high = c["as_treated"][what], *stats.ttest_rel(b, a).confidence_interval()
+        part, (low, high) = c["as_treated"][what], stats.ttest_rel(b, a).confidence_interval()
         assert (part["tasks"], part["rollouts"]) == (len(kept), [len(kept)] * 2)
         assert part["difference"] == pytest.approx((sum(b) - sum(a)) / len(kept))
         assert (part["new_tasks"]["low"], part["new_tasks"]["high"]) == pytest.approx((low, high))
