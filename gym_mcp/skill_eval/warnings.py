@@ -10,6 +10,7 @@ from gym_mcp.types import JSONObject
 
 _APART: Final = 0.25
 """Of the time that all took: the same rollout began that much later in one arm than in another."""
+_NAMED: Final = 5
 _SOON: Final = 60.0
 """Seconds in which an endpoint hardly changes."""
 
@@ -68,9 +69,16 @@ def _unused(arm: JSONObject, use: JSONObject) -> Iterator[tuple[str, str]]:
             "at most to their descriptions. Had the agent a tool to read them with (harness_options.shell=true)?",
         )
         return
-    for skill, seen in use["skills"].items():
-        if not seen["loaded"] and not seen["unknown"]:
-            yield "never_loaded", f"`{skill}` of `{name}` was never loaded: the effect is that of the others."
+    for what in ("offered", "loaded"):
+        never = [skill for skill, seen in use["skills"].items() if not seen[what] and not seen["unknown"]]
+        if never and _seen(use, what):
+            text = f"Of `{name}` some skills were never {what}: {_named(never)}. An effect is that of the others."
+            yield f"never_{what}", text
+
+
+def _named(skills: Sequence[str]) -> str:
+    more = f" and {len(skills) - _NAMED} more" if len(skills) > _NAMED else ""
+    return f"{', '.join(skills[:_NAMED])}{more}"
 
 
 def _seen(use: JSONObject, what: str) -> bool:

@@ -170,7 +170,7 @@ def test_one_of_several_skills_that_is_never_loaded(tmp_path: Path) -> None:
     found = made(
         tmp_path, [arm("none"), arm("mine", "adding", "counting")], [[[1.0], [0.0]]] * 2, [[{}, {}], told]
     )
-    assert codes(found) == [("never_loaded", "mine")] and "`adding` of `mine`" in found["warnings"][0]["text"]
+    assert codes(found) == [("never_loaded", "mine")] and "never loaded: adding." in found["warnings"][0]["text"]
 
 
 def test_arms_without_control_unfinished_and_run_apart(tmp_path: Path) -> None:
