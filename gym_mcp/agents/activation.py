@@ -10,31 +10,21 @@ called a tool of the agent's with the skill's name or its path.
 
 from __future__ import annotations
 
-import html
-import json
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
-from gym_mcp.agents.skills import SkillText
+from gym_mcp.agents.signs import Signs, holds, plain
 from gym_mcp.models.base import Request
 from gym_mcp.types import Item, JSONObject, text_of
 
 UNKNOWN: Final = "unknown"
 """It cannot be told: nothing sets the text apart, or nobody was asked anything."""
-_DESCRIPTION: Final = 100
-"""Characters of a description that are looked for: agents cut long ones."""
-_LINE: Final = 200
-_SHORTEST: Final = 16
-"""Characters of a line that says which skill it is of."""
 _LINES: Final = 3
 """Lines of a skill's text that stand together when it is shown; a search that finds one has not loaded it."""
-_MOST: Final = 60
-"""Lines that are looked for, spread over the text."""
 
 
 class Activation:
@@ -44,17 +34,16 @@ class Activation:
 
     def __init__(
         self,
-        own: Sequence[SkillText],
-        others: Sequence[SkillText],
+        own: Sequence[Signs],
+        others: Sequence[Signs],
         prompt: str,
         environments: Callable[[str], bool],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        given = _plain(prompt)
-        had = "\n".join([given, *(_plain(f"{skill.description}\n{skill.body}") for skill in own)])
-        self._own = [_Trace.of(skill, _rest(skill, own), given) for skill in own]
-        self._others = [_Trace.of(skill, "", had) for skill in others]
+        given = plain(prompt)
+        self._own = [_Trace(signs.beside(given)) for signs in own]
+        self._others = [_Trace(signs.beside(given)) for signs in others]
         self._environments = environments
         self._clock = clock
         self._began = clock()
@@ -91,16 +80,16 @@ class Activation:
             if not _is_call(item) or self._environments(name):
                 continue
             for trace in (*self._own, *self._others):
-                if trace.asked is None and trace.is_named(name, item.get("arguments")):
+                if trace.asked is None and trace.signs.named_by(name, item.get("arguments")):
                     trace.asked = {**when, "where": name}
                     break
 
     def as_json(self) -> JSONObject:
         """`skills` of a rollout's facts, and `foreign_skills` where it knew of one that is not its own."""
         known = self._turns > 0
-        foreign = {trace.name: trace.as_json() for trace in self._others if trace.seen}
+        foreign = {trace.signs.name: trace.as_json() for trace in self._others if trace.seen}
         return {
-            "skills": {trace.name: trace.as_json() if known else _NOTHING for trace in self._own},
+            "skills": {trace.signs.name: trace.as_json() if known else _NOTHING for trace in self._own},
             **({"foreign_skills": foreign} if foreign else {}),
         }
 
@@ -110,9 +99,9 @@ class Activation:
         if key in self._read:
             return
         self._read.add(key)
-        plain = _plain(text)
+        words = plain(text)
         for trace in (*self._own, *self._others):
-            trace.look(plain, found, tells=tells)
+            trace.look(words, found, tells=tells)
 
 
 _NOTHING: Final[JSONObject] = {"offered": UNKNOWN, "loaded": UNKNOWN, "asked": None}
@@ -122,73 +111,34 @@ _NOTHING: Final[JSONObject] = {"offered": UNKNOWN, "loaded": UNKNOWN, "asked": N
 class _Trace:
     """One skill: what it is known by, and where it was seen first."""
 
-    name: str
-    description: str | None
-    lines: list[str]
+    signs: Signs
     offered: JSONObject | None = None
     loaded: JSONObject | None = None
     asked: JSONObject | None = None
     _shown: set[int] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, skill: SkillText, rest: str, given: str) -> _Trace:
-        """Known by what neither `rest`, the texts of the skills beside it, nor what is `given` anyway holds."""
-        elsewhere = f"{given}\n{rest}"
-        whole = _plain(skill.description)
-        described = next((d for d in (whole[:_DESCRIPTION], whole) if d not in elsewhere), None)
-        lines = dict.fromkeys(_plain(line)[:_LINE] for line in skill.body.splitlines())
-        apart = [n for n in lines if len(n) >= _SHORTEST and n not in elsewhere and n not in whole]
-        step = max(1, -(-len(apart) // _MOST))
-        return cls(skill.name, described, apart[::step])
 
     @property
     def seen(self) -> bool:
         return self.offered is not None or self.loaded is not None or self.asked is not None
 
     def look(self, text: str, found: JSONObject, *, tells: bool) -> None:
-        if tells and self.offered is None and self.description is not None and _holds(text, self.description):
+        described, lines = self.signs.description, self.signs.lines
+        if tells and self.offered is None and described is not None and holds(text, described):
             self.offered = found
-        there = {i for i, line in enumerate(self.lines) if _holds(text, line)}
-        if len(there) < min(_LINES, max(1, len(self.lines))):
+        if len(self._shown) == len(lines):
             return
-        self._shown |= there
-        self.loaded = {**(self.loaded or found), "share": round(len(self._shown) / len(self.lines), 3)}
-
-    def is_named(self, tool: str, arguments: Any) -> bool:
-        """Whether a call is for this skill: by its name where the tool is one for skills, else by its path."""
-        try:
-            values = list(_texts(orjson.loads(arguments or "{}")))
-        except (orjson.JSONDecodeError, TypeError):
-            return False
-        if "skill" in tool.lower() and any(v.rpartition(":")[2] == self.name for v in values):
-            return True
-        path = re.compile(rf"(?:^|[\s/\"'=])(?:skills/{self.name}(?![\w-])|{self.name}/SKILL\.md\b)")
-        return any(path.search(value) for value in values)
+        there = {i for i, line in enumerate(lines) if holds(text, line)}
+        if len(there) >= min(_LINES, len(lines)):
+            self._shown |= there
+            self.loaded = {**(self.loaded or found), "share": round(len(self._shown) / len(lines), 3)}
 
     def as_json(self) -> JSONObject:
+        unknown = self.signs.description is None
         return {
-            "offered": UNKNOWN if self.description is None and self.offered is None else self.offered,
-            "loaded": UNKNOWN if not self.lines and self.loaded is None else self.loaded,
+            "offered": UNKNOWN if unknown and self.offered is None else self.offered,
+            "loaded": UNKNOWN if not self.signs.lines else self.loaded,
             "asked": self.asked,
         }
-
-
-def _rest(skill: SkillText, skills: Sequence[SkillText]) -> str:
-    """The texts of the other skills."""
-    others = (other for other in skills if other is not skill)
-    return "\n".join(_plain(f"{other.description}\n{other.body}") for other in others)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _holds(text: str, mark: str) -> bool:
-    """Whether a text has a mark, as it is or as it stands in JSON or XML."""
-    if mark in text:
-        return True
-    forms = {json.dumps(mark)[1:-1], json.dumps(mark, ensure_ascii=False)[1:-1], html.escape(mark)} - {mark}
-    return any(form in text for form in forms)
 
 
 def _is_call(item: Item) -> bool:
@@ -198,14 +148,3 @@ def _is_call(item: Item) -> bool:
 def _shown(output: Any) -> str:
     """The texts of a tool's result."""
     return output if isinstance(output, str) else text_of({"content": output})
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)

@@ -15,7 +15,8 @@ from gym_mcp.agents.process import namespaces_permitted
 from gym_mcp.agents.prompt import task_text
 from gym_mcp.agents.relay import Relay, Relayed
 from gym_mcp.agents.rollout import AgentRollout, Setup
-from gym_mcp.agents.skills import Skills, SkillText
+from gym_mcp.agents.signs import Signs, signs_of
+from gym_mcp.agents.skills import Skills
 from gym_mcp.agents.watched import Watched
 from gym_mcp.client import AgentSession
 from gym_mcp.errors import HarnessError, UsageError
@@ -41,8 +42,7 @@ class AgentHarness:
         self.memory_mib = agent.memory_mib
         self._installed = find(agent.name, agent.package, options.version, options.binary)
         self._skills: Skills | None = None
-        self._texts: Sequence[SkillText] = ()
-        self._others: Sequence[SkillText] = ()
+        self._signs: tuple[Sequence[Signs], Sequence[Signs]] = ((), ())
         self._setup: Setup | None = None
         self._gateway = Gateway()
         self._relay = Relay()
@@ -53,13 +53,13 @@ class AgentHarness:
         if self.agent.skills_folder is None:
             raise UsageError(f"harness {self.agent.name}: takes no skills (--skills)")
         self._skills = skills
-        self._texts = skills.texts()
+        self._signs = signs_of(skills.texts(), ())
 
     def watch_for(self, others: Sequence[Skills]) -> None:
         """Skills that no rollout should know of, in an experiment with several arms: tell when one does."""
-        own = set(self._texts)
-        found = dict.fromkeys(text for skills in others for text in skills.texts())
-        self._others = [text for text in found if text not in own]
+        if self._skills is not None:
+            found = [text for skills in others for text in skills.texts()]
+            self._signs = signs_of(self._skills.texts(), found)
 
     def identity(self) -> JSONObject:
         """The version that runs, and the skills."""
@@ -100,7 +100,7 @@ class AgentHarness:
             return None
         names = Names(relayed.tools)
         prompt = task_text(session.prompt)
-        return Activation(self._texts, self._others, prompt, lambda name: names.plain(name) is not None)
+        return Activation(*self._signs, prompt, lambda name: names.plain(name) is not None)
 
     async def _started(self) -> Setup:
         async with self._starting:

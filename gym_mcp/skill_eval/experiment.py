@@ -46,10 +46,9 @@ class Experiment:
         if (path / FILE).is_file():
             about = _read(path / FILE)
             settings = merged(about["settings"], given)
-            if MASK in (settings.get("base_url") or ""):
-                raise UsageError(
-                    "the model's URL held credentials, which nothing keeps: give it again, --base-url"
-                )
+            for key, flag in (("base_url", "--base-url"), ("environment", "-e")):
+                if MASK in (settings.get(key) or ""):
+                    raise UsageError(f"{flag}: the URL held credentials, which nothing keeps: give it again")
             return cls(path, settings, _same_arms(path, about, arms), about)
         if path.exists() and (not path.is_dir() or any(p.name not in _STARTING for p in path.iterdir())):
             raise UsageError(f"{path}: not empty and no experiment of skills; choose another --out")

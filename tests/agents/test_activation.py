@@ -11,6 +11,7 @@ import pytest
 from gym_mcp.agents.activation import Activation
 from gym_mcp.agents.agent import Agent
 from gym_mcp.agents.relay import Relayed
+from gym_mcp.agents.signs import signs_of
 from gym_mcp.agents.skills import SkillText
 from gym_mcp.agents.watched import Watched
 from gym_mcp.cli import harness as verbs
@@ -33,7 +34,7 @@ WHEN = {"turn": 1, "seconds": 0.5}
 
 
 def activation(*own: SkillText, others: Sequence[SkillText] = (), prompt: str = "Count to 3.") -> Activation:
-    return Activation(own, others, prompt, lambda name: name == "mcp__env__add")
+    return Activation(*signs_of(own, others), prompt, lambda name: name == "mcp__env__add")
 
 
 def seen(
@@ -176,7 +177,7 @@ def test_the_skills_of_other_arms_are_told_apart() -> None:
     assert found["foreign_skills"] == {
         "adding": {"offered": {**WHEN, "where": "system"}, "loaded": None, "asked": None}
     }
-    control = Activation([], [COUNTING], "", lambda name: False)
+    control = Activation(*signs_of([], [COUNTING]), "", lambda name: False)
     control.answered(Request(own), [], WHEN)
     assert control.as_json()["skills"] == {} and control.as_json()["foreign_skills"]["counting"]["loaded"]
 

@@ -18,6 +18,7 @@ import asyncio
 
 from gym_mcp import hub
 from gym_mcp.agents.activation import Activation
+from gym_mcp.agents.signs import signs_of
 from gym_mcp.models.base import Request
 from gym_mcp.options import Options as Base
 from gym_mcp.types import user_message
@@ -42,7 +43,7 @@ class Reader:
         return {"skills": self.ref}
 
     async def run(self, session, model, limits):
-        seen = Activation(self.own, self.others, "", lambda name: True)
+        seen = Activation(*signs_of(self.own, self.others), "", lambda name: True)
         given = [*self.own, *(self.others if self.options.leak else [])]
         even = int(str(session.prompt[-1]["content"]).split()[4].strip(",")) % 2 == 0
         texts = [user_message(skill.description + (skill.body if even else "")) for skill in given]
