@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from gym_mcp.cli.main import main
 from gym_mcp.coordinator.journal import rewrite
 from gym_mcp.types import JSONObject
+from tests.cli.support import COMMAND, process_env
 from tests.coordinator.kit import read_lines
 from tests.skill_eval.kit import LAB, reader, skill_folder
 
@@ -181,3 +185,26 @@ def test_help_names_the_settings_of_a_run(capsys: pytest.CaptureFixture[str]) ->
     text = capsys.readouterr().out
     assert all(option in text for option in ("--skills", "--repeats", "--max-turns", "--price", "--set", "--json"))
     assert "--workers" not in text and "--config" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_an_interrupt_lets_what_runs_finish_in_all_arms(bench: Bench) -> None:
+    settings = ("-e", str(LAB), "-m", "builtin/oracle", "-H", str(bench.harness), "--limit", "8")
+    slowly = ("--concurrency", "2", "--set", "harness_options.seconds=0.25", "--skills", "mine,none")
+    arguments = [*COMMAND, "eval", "skills", "--out", str(bench.out), *settings, *slowly]
+    started = subprocess.Popen(arguments, env=process_env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with started:
+        journals = [bench.out / "runs" / arm / "rollouts.jsonl" for arm in ("mine", "none")]
+        until = time.monotonic() + 30
+        while not all(path.exists() and path.stat().st_size for path in journals):
+            assert time.monotonic() < until and started.poll() is None
+            time.sleep(0.02)
+        started.send_signal(signal.SIGINT)
+        out, err = started.communicate(timeout=30)
+    assert started.returncode == 130
+    assert b"interrupted: finishing what runs" in err and b"go on with: gym-mcp eval skills --out" in err
+    done = [len(bench.rows(arm)) for arm in ("mine", "none")]
+    assert 0 < sum(done) < 16 and abs(done[0] - done[1]) <= 1
+    assert b"have not run yet" in out and not bench.report()["complete"]
+    assert bench.skills("-q")[0] == 0 and bench.report()["complete"]
