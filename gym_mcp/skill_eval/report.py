@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import fsum, inf
 from pathlib import Path
 from typing import Final
 
@@ -130,7 +130,7 @@ def _costs(a: Side, b: Side, shared: Shared) -> JSONObject:
                 "tasks": len(ids),
                 "a": one.mean,
                 "b": other.mean,
-                "difference": sum(gaps) / len(gaps),
+                "difference": fsum(gaps) / len(gaps),
                 "new_tasks": as_json(paired_interval(gaps, inf)),
             }
     return found
