@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 THRESHOLDS: Final = (2_000, 3, 500)
-"""New objects of a collection, and how often it goes further. A pass stops the loop for 0.3 us an object, and an episode
-leaves no cycle behind: so few objects at a time, and all of them (0.2 s with thousands of live episodes)
+"""New objects of a collection, and how often it goes further. A pass stops the loop for 0.3 us an object, and an
+episode leaves no cycle behind: so few objects at a time, and all of them (0.2 s with thousands of live episodes)
 hardly ever."""
 
 
