@@ -27,6 +27,7 @@ from typing import Any
 
 import uvloop
 
+from gym_mcp.client import EnvironmentClient
 from gym_mcp.http import HTTPClient
 from gym_mcp.types import Task, Transcript, user_message
 from perf.overhead import ROOT, background, process_cpu
@@ -36,7 +37,7 @@ LIMIT = 60.0
 """Seconds for one request."""
 
 
-async def episode(client: HTTPClient, number: int, seconds: float) -> float | None:
+async def episode(client: EnvironmentClient, number: int, seconds: float) -> float | None:
     """Seconds that it took; None when it failed."""
     started = time.perf_counter()
     try:

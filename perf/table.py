@@ -90,7 +90,7 @@ class Table:
         print("| " + " | ".join(cells) + " |", flush=True)
 
     def line(self, name: str, command: Command, *, base: bool = False, share: float = 1.0, least: int = 1) -> None:
-        """Measure one kind of work; `share` of the episodes are enough for what is slow, `least` start all of it."""
+        """Measure one kind of work; `share` of the episodes do for what is slow, `least` start all of it."""
         n = max(int(self.episodes * share), 50)
         starts = [run(command(least, least)) for _ in range(2)]
         start = min(s.cpu for s in starts)
