@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from gym_mcp.agents.activation import Activation
 from gym_mcp.agents.agent import Agent, AgentOptions, Link
@@ -24,6 +25,8 @@ from gym_mcp.gateway import Gateway
 from gym_mcp.harness import Limits
 from gym_mcp.models.base import Model
 from gym_mcp.types import JSONObject, Transcript
+
+_log: Final = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -122,6 +125,11 @@ class AgentHarness:
                 f"harness {self.agent.name}: contained=true, but this system permits no namespaces "
                 "(docs/security.md says what they need)"
             )
+        _log.warning(
+            "%s has a shell and runs as you, uncontained: this system permits no namespaces; "
+            "`--set harness_options.contained=true` refuses that, =false says that it is meant",
+            self.agent.name,
+        )
         return False
 
     async def aclose(self) -> None:
