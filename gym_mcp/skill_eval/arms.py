@@ -58,11 +58,16 @@ def _arm(text: str) -> SkillArm:
     if name == NONE and skills.folder is not None:
         raise UsageError(f"--skills {text}: `none` is the name of the arm without skills; choose another")
     name = name or own
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise UsageError(
             f"--skills {text}: an arm cannot be called {name!r}: letters, digits, `.`, `_` and `-` only; {_HOW}"
         )
     return SkillArm(name, spec, skills if skills.folder is None else skills.choose(skills.names, name))
+
+
+def is_name(text: str) -> bool:
+    """Whether an arm may be called so; its name is a folder's, too."""
+    return _NAME.fullmatch(text) is not None
 
 
 def _skills(spec: str) -> tuple[str, Skills]:

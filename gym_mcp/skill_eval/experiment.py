@@ -17,7 +17,7 @@ from gym_mcp.coordinator.manifest import settings_of
 from gym_mcp.coordinator.rundir import RunDirectory, write_json
 from gym_mcp.errors import UsageError
 from gym_mcp.scrub import MASK
-from gym_mcp.skill_eval.arms import SkillArm
+from gym_mcp.skill_eval.arms import SkillArm, is_name
 from gym_mcp.types import JSONObject
 
 FILE: Final = "skills.json"
@@ -155,7 +155,16 @@ def _read(path: Path) -> JSONObject:
         raise UsageError(f"{path}: unreadable: {e}") from None
     if not isinstance(about, dict) or about.get("schema") != 1 or about.get("kind") != "skills":
         raise UsageError(f"{path}: not an experiment of skills of this version (schema 1)")
+    arms = about.get("arms")
+    if not isinstance(about.get("settings"), dict) or not isinstance(arms, list) or not all(map(_is_arm, arms)):
+        raise UsageError(f"{path}: was changed by something else; choose another --out")
     return about
+
+
+def _is_arm(arm: Any) -> bool:
+    """Names become paths: what could lead elsewhere is none."""
+    fields = ("name", "source", "skills")
+    return isinstance(arm, dict) and all(isinstance(arm.get(f), str) for f in fields) and is_name(arm["name"])
 
 
 def _same_arms(path: Path, about: JSONObject, arms: Sequence[SkillArm] | None) -> Sequence[SkillArm]:

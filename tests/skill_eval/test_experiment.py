@@ -156,6 +156,10 @@ def test_a_folder_with_something_else_is_left_alone(bench: Bench) -> None:
     bench.refused(bench.new(), "not an experiment of skills of this version")
     (bench.out / "skills.json").write_text("{")
     bench.refused(bench.new(), "unreadable")
+    for arms in (None, [{"name": "../../elsewhere", "source": "x", "skills": "none"}], [{"name": "a"}]):
+        about = {"schema": 1, "kind": "skills", "settings": {}, "arms": arms}
+        (bench.out / "skills.json").write_text(json.dumps(about))
+        bench.refused(bench.skills(), "was changed by something else")
 
 
 def test_credentials_are_not_kept(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,17 @@ def test_repeats_count_by_their_own_rollouts(tmp_path: Path) -> None:
     use = found["arms"][1]["activation"]
     assert (use["unknown"], use["rollouts"], use["loaded"]["value"]) == (1, 4, pytest.approx(0.75))
     assert use["loaded"]["rollouts"] == 3, "what is unknown is neither yes nor no"
+
+
+def test_scores_without_a_range(tmp_path: Path) -> None:
+    arms, paths = [arm("none"), arm("mine", "counting")], [tmp_path / "none", tmp_path / "mine"]
+    for path, scores, told in zip(
+        paths, ([[1.0], [5.0]], [[3.0], [900.0]]), ([{}, {}], rows([True, False])), strict=True
+    ):
+        write_run(path, scores, rows=told, bounds=(-inf, inf))
+    found = report(arms, paths)
+    assert found["contrasts"][0]["difference"] == pytest.approx((2.0 + 895.0) / 2)
+    assert found["contrasts"][0]["as_treated"]["loaded"]["difference"] == 2.0 and page(found)
 
 
 def test_failed_rollouts_tell_too(tmp_path: Path) -> None:
