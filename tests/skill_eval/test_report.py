@@ -133,10 +133,10 @@ def test_repeats_count_by_their_own_rollouts(tmp_path: Path) -> None:
 
 def test_scores_without_a_range(tmp_path: Path) -> None:
     arms, paths = [arm("none"), arm("mine", "counting")], [tmp_path / "none", tmp_path / "mine"]
-    for path, scores, told in zip(
-        paths, ([[1.0], [5.0]], [[3.0], [900.0]]), ([{}, {}], rows([True, False])), strict=True
-    ):
-        write_run(path, scores, rows=told, bounds=(-inf, inf))
+    scores: list[list[list[Score]]] = [[[1.0], [5.0]], [[3.0], [900.0]]]
+    told: list[list[JSONObject]] = [[{}, {}], rows([True, False])]
+    for path, given, extra in zip(paths, scores, told, strict=True):
+        write_run(path, given, rows=extra, bounds=(-inf, inf))
     found = report(arms, paths)
     assert found["contrasts"][0]["difference"] == pytest.approx((2.0 + 895.0) / 2)
     assert found["contrasts"][0]["as_treated"]["loaded"]["difference"] == 2.0 and page(found)
