@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from gym_mcp.cli.progress import PLAIN_EVERY
@@ -11,6 +12,7 @@ from gym_mcp.coordinator.events import AttemptFailed, Draining, Event, MemoryBou
 
 if TYPE_CHECKING:
     from gym_mcp.coordinator.coordinator import Coordinator
+    from gym_mcp.types import JSONObject
 
 
 class ArmsProgress:
@@ -20,6 +22,7 @@ class ArmsProgress:
         self._enabled = enabled
         self._coordinators: dict[str, Coordinator] = {}
         self._said: set[str] = set()
+        self._loaded: Counter[str] = Counter()
         self._retries = 0
         self._due = time.monotonic() + PLAIN_EVERY
 
@@ -40,9 +43,11 @@ class ArmsProgress:
             self._once("drain", f"{event.reason}: finishing what runs; again to give it up")
         elif isinstance(event, AttemptFailed):
             self._retries += 1
-        elif isinstance(event, RolloutFinished) and time.monotonic() >= self._due:
-            self._due = time.monotonic() + PLAIN_EVERY
-            self._print(self.line())
+        elif isinstance(event, RolloutFinished):
+            self._loaded[arm] += _has_loaded(event.row)
+            if time.monotonic() >= self._due:
+                self._due = time.monotonic() + PLAIN_EVERY
+                self._print(self.line())
 
     def line(self) -> str:
         """The state of all arms."""
@@ -55,6 +60,7 @@ class ArmsProgress:
                 f"{arm} {tally.done}/{tally.expected}"
                 + (f" pass@1 {100 * score:.1f}%" if score is not None else "")
                 + (f" failed {failed}" if failed else "")
+                + (f" loaded {self._loaded[arm]}" if arm in self._loaded else "")
             )
         running = sum(coordinator.in_flight for coordinator in self._coordinators.values())
         retried = f" · {self._retries} tried again" if self._retries else ""
@@ -68,3 +74,11 @@ class ArmsProgress:
     @staticmethod
     def _print(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
+
+
+def _has_loaded(row: JSONObject) -> bool:
+    """Whether a rollout loaded a skill: who sees that none does can stop an experiment that shows nothing."""
+    skills = (row.get("harness_facts") or {}).get("skills")
+    return isinstance(skills, dict) and any(
+        isinstance(s, dict) and isinstance(s.get("loaded"), dict) for s in skills.values()
+    )
