@@ -33,6 +33,12 @@ class Description:
     """Content hashes: `environment`, `verifier`, `options`."""
     groups: bool = False
     """Whether a task's rollouts are scored together (`verify_group`) once all have ended."""
+    max_live: int | None = None
+    """Episodes that it holds at a time, of all its clients together; None: any number."""
+    workers: Sequence[str] = ()
+    """Operator planes of the processes that serve it, where it is served."""
+    unreached: Sequence[str] = ()
+    """Those of them that could not be reached from here, and get no episodes."""
 
 
 @dataclass(slots=True)

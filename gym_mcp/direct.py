@@ -46,6 +46,7 @@ def describe(cls: type[Environment[Any]], *, num_tasks: int | None = None) -> De
         tools=tools,
         identity=environment_identity(cls),
         groups=cls.has("verify_group"),
+        max_live=cls.max_live,
     )
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from gym_mcp.environment import Environment
 from gym_mcp.episode import Episode
-from gym_mcp.errors import EnvironmentFailure, EpisodeGone, UsageError
+from gym_mcp.errors import EnvironmentBusy, EnvironmentFailure, EpisodeGone, UsageError
+from gym_mcp.slots import Slots
 from gym_mcp.types import Task
 
 
@@ -19,7 +20,8 @@ class EpisodeStore:
     """All live episodes of one environment type: bounded in number, leased, collected.
 
     `open` is idempotent by key; the verdict of a closed episode stays readable for a while, so that a client
-    that lost the answer may ask again.
+    that lost the answer may ask again. `max_episodes` is the caller's bound, the class may have a lower one
+    (`max_live`); `max_calls` are tool calls in progress at a time, all episodes together.
     """
 
     def __init__(
@@ -29,9 +31,12 @@ class EpisodeStore:
         max_episodes: int = 16_384,
         ttl: float = 3_600.0,
         remember: int = 1_024,
+        max_calls: int | None = None,
     ) -> None:
         self.environment_type = cls
-        self.max_episodes = max_episodes
+        self.max_episodes = max_episodes if cls.max_live is None else min(max_episodes, cls.max_live)
+        self.slots = None if max_calls is None else Slots(max_calls)
+        self._mark = secrets.token_urlsafe(3)
         self.ttl = ttl
         self._live: dict[str, Episode] = {}
         self._opening: dict[str, asyncio.Future[Episode]] = {}
@@ -81,12 +86,13 @@ class EpisodeStore:
             del self._opening[key]
 
     async def _open(self, task: Task[Any], seed: int, ttl: float | None) -> Episode:
-        if len(self._live) >= self.max_episodes:
+        if self._full():
             await self.collect()
-            if len(self._live) >= self.max_episodes:
-                raise EnvironmentFailure(f"{self.max_episodes} episodes are open already", retryable=True)
+            if self._full():
+                raise EnvironmentBusy(f"{self.max_episodes} episodes are open already")
         lease = self.ttl if ttl is None else min(ttl, self.ttl)
-        episode = Episode(self.environment_type, task, seed, secrets.token_urlsafe(24), lease)
+        handle = self._mark + secrets.token_urlsafe(24)
+        episode = Episode(self.environment_type, task, seed, handle, lease, self.slots)
         self._live[episode.handle] = episode
         try:
             await episode.open()
@@ -96,10 +102,20 @@ class EpisodeStore:
             raise
         return episode
 
+    def _full(self) -> bool:
+        """What is being closed still holds what it took."""
+        return len(self._live) + len(self._closing) >= self.max_episodes
+
     def get(self, handle: str) -> Episode:
-        """The live episode; `EpisodeGone` when it is unknown, closed or expired."""
+        """The live episode; `EpisodeGone` when it is unknown, closed or expired.
+
+        A fresh one may help where it never was here: a server that took the place of a dead one is asked for the
+        episodes of that one.
+        """
         episode = self._live.get(handle)
         if episode is None or episode.expired:
+            if not handle.startswith(self._mark):
+                raise EpisodeGone("no such episode: never opened here, or the server was replaced", retryable=True)
             raise EpisodeGone("no such episode: never opened, closed or expired")
         return episode
 

@@ -66,7 +66,7 @@ def test_handles_cannot_be_guessed_and_find_their_episode() -> None:
         store = EpisodeStore(Plain)
         episodes = [await store.open(task(), n) for n in range(50)]
         handles = {e.handle for e in episodes}
-        assert len(handles) == 50 == len(store) and all(len(h) == 32 for h in handles)
+        assert len(handles) == 50 == len(store) and all(len(h) == 36 for h in handles)
         assert all(store.get(e.handle) is e for e in episodes) and set(store) == set(episodes)
         for handle in ("", "x", episodes[0].handle[:-1], episodes[0].handle + "x"):
             with pytest.raises(EpisodeGone, match="no such episode"):

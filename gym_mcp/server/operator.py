@@ -35,17 +35,23 @@ Key = Annotated[str, Field(min_length=1, max_length=512)]
 
 
 class Operator:
-    """The operator plane's tools, for one request. `agent_url(handle)` is None off HTTP."""
+    """The operator plane's tools, for one request. `agent_url(handle)` is None off HTTP.
 
-    __slots__ = ("_agent_url", "_service")
+    `workers()`: the operator planes of all processes that serve the environment.
+    """
 
-    def __init__(self, service: Service, agent_url: Callable[[str], str | None]) -> None:
+    __slots__ = ("_agent_url", "_service", "_workers")
+
+    def __init__(
+        self, service: Service, agent_url: Callable[[str], str | None], workers: Callable[[], list[str]]
+    ) -> None:
         self._service = service
         self._agent_url = agent_url
+        self._workers = workers
 
     @tool(name="describe", read_only=True)
     async def describe(self) -> wire.Described:
-        """Say what this environment is: tools, interaction, reward range, content hashes, number of tasks."""
+        """Say what this environment is: tools, interaction, reward range, content hashes, what it holds."""
         try:
             count = len(self._service.tasks())
         except UsageError:
@@ -63,6 +69,8 @@ class Operator:
             "has_solution": about.has_solution,
             "groups": about.groups,
             "num_tasks": count,
+            "max_live": self._service.max_live,
+            "workers": self._workers(),
             "tools": about.tools,  # type: ignore[typeddict-item]
             "identity": dict(about.identity),
         }
@@ -273,15 +281,22 @@ def _ledger(episode: Episode) -> list[wire.Entry]:
 _TOOLS: Final = tools_of(Operator)
 
 
-def operator_server(service: Service, agent_url: Callable[[Context, str], str | None]) -> Server[Any]:
-    """The operator plane of one environment type; `agent_url(ctx, handle)` gives the agent plane's address."""
+def operator_server(
+    service: Service,
+    agent_url: Callable[[Context, str], str | None] = lambda ctx, handle: None,
+    workers: Callable[[Context], list[str]] = lambda ctx: [],
+) -> Server[Any]:
+    """The operator plane of one environment type.
+
+    `agent_url(ctx, handle)` gives the agent plane's address, `workers(ctx)` the operator planes of all processes.
+    """
     cls = service.environment_type
 
     async def list_tools(ctx: Context, params: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=_LISTED)
 
     async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        operator = Operator(service, lambda handle: agent_url(ctx, handle))
+        operator = Operator(service, lambda handle: agent_url(ctx, handle), lambda: workers(ctx))
         lean = bool(ctx.meta and ctx.meta.get(STRUCTURED_ONLY))
         return await _call(operator, params.name, params.arguments or {}, lean)
 
