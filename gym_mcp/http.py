@@ -37,6 +37,8 @@ _SLOWEST: Final = 1_000.0
 """Seconds that a server has for an answer, besides ten times the environment's own limit for a call."""
 _MEETING: Final = 30.0
 """Seconds for a worker to say what it serves: it may be starting."""
+_WAIT_AT_ONE: Final = 2.0
+"""Seconds that an episode waits for room at one of several workers."""
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 10.0
 _META: Final = {
@@ -112,6 +114,8 @@ class HTTPClient(RemoteClient):
         return structured(result)
 
     async def open(self, arguments: JSONObject) -> JSONObject:
+        if "wait" in arguments and len(self._workers) > 1:  # there may be room at another one sooner
+            arguments["wait"] = min(arguments["wait"], _WAIT_AT_ONE)
         worker, got = await self._anywhere("open_episode", arguments, True)
         worker.live += 1
         self._call_timeout = max(self._call_timeout, got.get("call_timeout") or 0.0)

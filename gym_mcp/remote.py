@@ -26,6 +26,7 @@ class RemoteClient(EnvironmentClient):
     def __init__(self) -> None:
         self._tools: OrderedDict[str, Sequence[ToolSpec]] = OrderedDict()
         self._listing: dict[str, asyncio.Lock] = {}
+        self._may_wait = False
 
     @abstractmethod
     async def operate(
@@ -72,6 +73,7 @@ class RemoteClient(EnvironmentClient):
     async def describe(self) -> Description:
         got = await self.operate("describe", {}, repeatable=True)
         low, high = got["reward_range"]
+        self._may_wait = got.get("max_live") is not None  # servers of old refuse the argument
         return Description(
             name=got["name"],
             version=got["version"],
@@ -97,8 +99,12 @@ class RemoteClient(EnvironmentClient):
                 yield row
             offset = page["next"]
 
-    async def open_episode(self, task: Task[Any], *, seed: int, key: str | None = None) -> EpisodeClient:
+    async def open_episode(
+        self, task: Task[Any], *, seed: int, key: str | None = None, wait: float = 0.0
+    ) -> EpisodeClient:
         arguments = {"task": as_row(task), "seed": seed, "key": key or secrets.token_hex(12)}
+        if wait and self._may_wait:
+            arguments["wait"] = wait
         return RemoteEpisode(self, await self.open(arguments))
 
     async def verify_group(self, task: Task[Any], rollouts: Sequence[GroupRollout]) -> GroupVerdict:

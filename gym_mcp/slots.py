@@ -1,4 +1,4 @@
-"""How many calls an environment makes at a time, and who is next."""
+"""How many episodes an environment holds, or calls it makes, at a time, and who is next."""
 
 from __future__ import annotations
 
@@ -20,10 +20,21 @@ class Slots:
     def taken(self) -> int:
         return self.limit - self._free
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._waiting.values()))
+
+    def enter_at_once(self) -> bool:
+        """Take a slot if one is free: then nobody waits for one."""
+        if self._free:
+            self._free -= 1
+            return True
+        return False
+
     async def enter(self, owner: str) -> None:
         """Wait for a slot; `leave` belongs into a `finally`."""
-        if self._free:  # then nobody waits
-            self._free -= 1
+        if self.enter_at_once():
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(owner, deque()).append(turn)
@@ -32,7 +43,16 @@ class Slots:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # let in and cancelled at once
                 self.leave()
+            else:
+                self._forget(owner, turn)
             raise
+
+    def _forget(self, owner: str, turn: asyncio.Future[None]) -> None:
+        queue = self._waiting.get(owner)
+        if queue is not None and turn in queue:
+            queue.remove(turn)
+            if not queue:
+                del self._waiting[owner]
 
     def leave(self) -> None:
         """Hand the slot to the owner whose turn it is."""

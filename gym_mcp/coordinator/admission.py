@@ -1,17 +1,15 @@
-"""The way into an environment that is full: rollouts wait in a line, and spend no attempt on it.
+"""The way into an environment that is full: rollouts wait for room, and spend no attempt on it.
 
-One of them asks at a time, later and later, and at once when a rollout of this run has left. The server may be
-full of other runs' episodes; those of a run that was killed go when their lease ends.
+Where the server lets them, they wait there, in one line with the rollouts of other runs. It may be full of the
+episodes of a run that was killed: those go when their lease ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 from gym_mcp.client import Description, EnvironmentClient, EpisodeClient, GroupVerdict
@@ -19,68 +17,63 @@ from gym_mcp.errors import EnvironmentBusy, EnvironmentFailure
 from gym_mcp.types import GroupRollout, JSONObject, Task
 
 PATIENCE: Final = 3_900.0
-"""Seconds that a rollout waits for a place: more than the hour that a lease lasts by default."""
+"""Seconds that a rollout waits for room: more than the hour that a lease lasts by default."""
+AT_A_TIME: Final = 20.0
+"""Seconds that one request waits at the server."""
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 15.0
-_SURELY_IN: Final = 0.5
-"""Seconds after which an unanswered request is one that is being fulfilled: a full server says so at once."""
-
-Ask = Callable[[], Awaitable[EpisodeClient]]
 
 
 class Admission:
-    """Who waits for a place in an environment. `on_full` is told, once, when the first has to."""
+    """Who waits for room in an environment. `on_full` is told, once, when the first has to."""
 
     def __init__(self) -> None:
         self.waiting = 0
         self.on_full: Callable[[str], None] | None = None
         self._told = False
-        self._line = asyncio.Lock()  # first come, first served
-        self._left = asyncio.Event()
 
-    def left(self) -> None:
-        """A rollout of this run has ended: there may be room."""
-        if self.waiting:
-            self._left.set()
-
-    async def wait(self, ask: Ask, full: EnvironmentBusy) -> EpisodeClient:
-        """The episode that `ask` opens, once there is room; `full` is what it was told at first.
+    async def open(
+        self,
+        client: EnvironmentClient,
+        task: Task[Any],
+        seed: int,
+        key: str | None = None,
+        deadline: asyncio.Timeout | None = None,
+    ) -> tuple[EpisodeClient, float]:
+        """An open episode, and the seconds that it waited for room, which do not count towards `deadline`.
 
         `EnvironmentFailure` when there was none for `PATIENCE` seconds.
         """
-        self._tell(str(full))
+        try:
+            return await client.open_episode(task, seed=seed, key=key), 0.0
+        except EnvironmentBusy as e:
+            self._tell(str(e))
+        began, ends = time.monotonic(), None if deadline is None else deadline.when()
+        if deadline is not None:
+            deadline.reschedule(None)
         self.waiting += 1
         try:
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    async with self._line:
-                        opening = await self._in_front(ask)
-                    with contextlib.suppress(EnvironmentBusy):
-                        return await opening
-        except TimeoutError:
-            raise EnvironmentFailure(f"no room for {PATIENCE:g} s: {full}") from None
+            episode = await self._wait(client, task, seed, key)
         finally:
             self.waiting -= 1
+            waited = time.monotonic() - began
+            if deadline is not None and ends is not None:
+                deadline.reschedule(ends + waited)
+        return episode, waited
 
-    async def _in_front(self, ask: Ask) -> Awaitable[EpisodeClient]:
-        """Ask until it is not refused at once; what then comes of it."""
-        pause = _FIRST_PAUSE
+    async def _wait(self, client: EnvironmentClient, task: Task[Any], seed: int, key: str | None) -> EpisodeClient:
+        end, pause = time.monotonic() + PATIENCE, _FIRST_PAUSE
         while True:
-            self._left.clear()
-            opening = asyncio.ensure_future(ask())
+            asked = time.monotonic()
             try:
-                await asyncio.wait([opening], timeout=_SURELY_IN)
-            except asyncio.CancelledError:
-                opening.cancel()
-                raise
-            error = opening.exception() if opening.done() and not opening.cancelled() else None
-            if not isinstance(error, EnvironmentBusy):
-                return opening
-            wait = max(pause, min(error.retry_after, _LONGEST_PAUSE)) * random.uniform(0.5, 1.0)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._left.wait()
+                return await client.open_episode(task, seed=seed, key=key, wait=AT_A_TIME)
+            except EnvironmentBusy as e:
+                if time.monotonic() > end:
+                    raise EnvironmentFailure(f"no room for {PATIENCE:g} s: {e}") from None
+                wait = max(pause, min(e.retry_after, _LONGEST_PAUSE))
+            if time.monotonic() - asked < AT_A_TIME / 2:  # it lets nobody wait: ask later and later
+                await asyncio.sleep(wait * random.uniform(0.5, 1.0))
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _tell(self, message: str) -> None:
         if not self._told and self.on_full is not None:
@@ -101,30 +94,10 @@ class Patient(EnvironmentClient):
     def tasks(self) -> AsyncIterator[JSONObject]:
         return self._client.tasks()
 
-    async def open_episode(self, task: Task[Any], *, seed: int, key: str | None = None) -> EpisodeClient:
-        async with asyncio.timeout(None) as deadline:
-            ask = partial(self._client.open_episode, task, seed=seed, key=key)
-            return (await admitted(self._admission, ask, deadline))[0]
+    async def open_episode(
+        self, task: Task[Any], *, seed: int, key: str | None = None, wait: float = 0.0
+    ) -> EpisodeClient:
+        return (await self._admission.open(self._client, task, seed, key))[0]
 
     async def verify_group(self, task: Task[Any], rollouts: Sequence[GroupRollout]) -> GroupVerdict:
         return await self._client.verify_group(task, rollouts)
-
-
-async def admitted(admission: Admission, ask: Ask, deadline: asyncio.Timeout) -> tuple[EpisodeClient, float]:
-    """An open episode, and the seconds that it waited for room, which do not count towards `deadline`."""
-    if not admission.waiting:
-        try:
-            return await ask(), 0.0
-        except EnvironmentBusy as e:
-            full = e
-    else:
-        full = EnvironmentBusy("others wait already")
-    began, ends = time.monotonic(), deadline.when()
-    deadline.reschedule(None)
-    try:
-        episode = await admission.wait(ask, full)
-    finally:
-        waited = time.monotonic() - began
-        if ends is not None:
-            deadline.reschedule(ends + waited)
-    return episode, waited

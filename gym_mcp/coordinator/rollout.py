@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gym_mcp.calls import without_tokens
 from gym_mcp.client import EnvironmentClient, EpisodeClient, Verdict
-from gym_mcp.coordinator.admission import Admission, admitted
+from gym_mcp.coordinator.admission import Admission
 from gym_mcp.coordinator.meter import Meter
 from gym_mcp.coordinator.spans import joined, strip_tokens
 from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout, causes, internal
@@ -117,16 +117,13 @@ async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: in
     try:
         async with deadline:
             key = f"{arm.run_id}/{task.id}/{repeat}/{number}"
-            episode, attempt.waited = await admitted(
-                arm.admission, lambda: arm.client.open_episode(task, seed=seed, key=key), deadline
-            )
+            episode, attempt.waited = await arm.admission.open(arm.client, task, seed, key, deadline)
             model = arm.model.for_rollout(RolloutContext(task, repeat, seed, episode))
             attempt.meter = Meter(model, arm.limits)
             if arm.record_calls:
                 attempt.meter.record_calls()
             attempt.transcript = await _run_harness(arm, episode, attempt.meter)
             attempt.verdict = await episode.verify(attempt.transcript)
-            arm.admission.left()
             return attempt
     except asyncio.CancelledError:
         if episode is not None:
@@ -138,7 +135,6 @@ async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: in
         attempt.transcript.items = attempt.meter.output
     if episode is not None:
         attempt.ledger = await _salvage(episode)
-        arm.admission.left()
     return attempt
 
 

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.requests import Request as HTTPRequest
 from starlette.types import Receive, Scope, Send
 
 from gym_mcp.episode import Episode
@@ -28,7 +29,7 @@ from gym_mcp.server import gate
 from gym_mcp.server.agent import agent_server
 from gym_mcp.server.crowd import Crowd
 from gym_mcp.server.gate import Headers, HostCheck, Refused
-from gym_mcp.server.operator import operator_server
+from gym_mcp.server.operator import Request, operator_server
 from gym_mcp.server.row import ALONE, Place
 from gym_mcp.server.service import Service
 
@@ -188,22 +189,41 @@ class Planes:
 
     def __init__(self, service: Service, base_url: str | None, place: Place) -> None:
         self.service = service
+        self._name = quote(service.name, safe="")
         self._base_url = base_url
         self._place = place
         self.agent = AgentManagers(agent_server(service, _episode_of))
-        operator = operator_server(service, self._agent_url, self._workers)
+        operator = operator_server(service, self._request_of)
         self.operator = StreamableHTTPSessionManager(
             operator, stateless=True, json_response=True, max_request_body_size=gate.MAX_OPERATOR_BODY
         )
         self.managers = (self.agent.streaming, self.agent.plain, self.operator)
 
-    def _agent_url(self, ctx: Any, handle: str) -> str:
-        base = self._base_url or ctx.request.scope[_ORIGIN]
-        return f"{base}/{quote(self.service.name, safe='')}/episodes/{handle}/mcp"
+    def _request_of(self, ctx: Any) -> Request:
+        return _Request(self, ctx.request)
 
-    def _workers(self, ctx: Any) -> list[str]:
-        name = quote(self.service.name, safe="")
-        return [f"{o}/{name}/operator/mcp" for o in self._place.origins(ctx.request.scope[_ORIGIN])]
+    def agent_url(self, origin: str, handle: str) -> str:
+        return f"{self._base_url or origin}/{self._name}/episodes/{handle}/mcp"
+
+    def workers(self, origin: str) -> list[str]:
+        return [f"{other}/{self._name}/operator/mcp" for other in self._place.origins(origin)]
+
+
+class _Request(Request):
+    """A request that came over HTTP."""
+
+    def __init__(self, planes: Planes, request: HTTPRequest) -> None:
+        self._planes = planes
+        self._request = request
+
+    def agent_url(self, handle: str) -> str:
+        return self._planes.agent_url(self._request.scope[_ORIGIN], handle)
+
+    def workers(self) -> list[str]:
+        return self._planes.workers(self._request.scope[_ORIGIN])
+
+    async def wanted(self) -> bool:
+        return not await self._request.is_disconnected()
 
 
 def _episode_of(ctx: Any) -> Episode:
