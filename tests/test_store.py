@@ -324,7 +324,7 @@ def test_close_all_closes_everything_at_once() -> None:
     run(main)
 
 
-# -- room ----------------------------------------------------------------------------------------------------------
+# -- room ---------------------------------------------------------------------------------------------------------
 
 
 class Few(Plain):
@@ -412,5 +412,34 @@ def test_a_handle_of_another_server_is_worth_another_episode() -> None:
         with pytest.raises(EpisodeGone, match="closed or expired") as error:
             old.get(handle)
         assert not error.value.retryable
+
+    run(main)
+
+
+class Busy(Environment):
+    """A tool that only reads, and takes a while."""
+
+    @tool(read_only=True)
+    async def read(self) -> str:
+        """Read."""
+        await asyncio.sleep(0.005)
+        return "read"
+
+    def verify(self, transcript: Transcript) -> float:
+        return 1.0
+
+
+def test_an_episode_that_calls_often_does_not_starve_another() -> None:
+    async def main() -> None:
+        store = EpisodeStore(Busy, max_calls=2, ttl=0.05)
+        often, once = [await store.open(task(), n) for n in range(2)]
+        calls = [asyncio.create_task(often.call("read", {})) for _ in range(60)]
+        await asyncio.sleep(0)
+        assert store.slots is not None and store.slots.taken == 2
+        assert (await once.call("read", {})).text == "read"
+        assert len(often.ledger) <= 4
+        results = await asyncio.gather(*calls)
+        assert {result.text for result in results} == {"read"}, "the wait does not use up the lease"
+        assert store.slots.taken == 0
 
     run(main)
