@@ -32,7 +32,7 @@ CALLER: Final = "io.gym-mcp/caller"
 """`_meta` key of an agent's tool call: its own name for the part of it that calls. Only the ledger has it."""
 STRUCTURED_ONLY: Final = "io.gym-mcp/structured-only"
 """`_meta` key of an operator request: leave out the text form of the structured result."""
-VERSION: Final = "1"
+VERSION: Final = "2"
 """Of the operator plane's tools."""
 
 
