@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import secrets
 import time
 import traceback
 from collections.abc import Awaitable, Callable
@@ -43,6 +44,8 @@ class Arm:
     record_calls: bool = False
     skills_ref: str | None = None
     admission: Admission = field(default_factory=Admission)
+    process: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Part of the keys of episodes: one that a killed process left half played is not gone on with."""
 
 
 @dataclass(slots=True)
@@ -116,7 +119,7 @@ async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: in
     deadline = asyncio.timeout(arm.limits.seconds)
     try:
         async with deadline:
-            key = f"{arm.run_id}/{task.id}/{repeat}/{number}"
+            key = f"{arm.run_id}/{arm.process}/{task.id}/{repeat}/{number}"
             episode, attempt.waited = await arm.admission.open(arm.client, task, seed, key, deadline)
             model = arm.model.for_rollout(RolloutContext(task, repeat, seed, episode))
             attempt.meter = Meter(model, arm.limits)
