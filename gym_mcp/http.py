@@ -8,23 +8,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
-import json
 import random
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
-
-import orjson
 
 from gym_mcp.balance import Worker, Workers
 from gym_mcp.client import Description
 from gym_mcp.episode import FINISHED
 from gym_mcp.errors import EnvironmentBusy, EnvironmentFailure, EpisodeGone, UsageError
 from gym_mcp.http1 import Address, Answer, ConnectionLost, Pool
+from gym_mcp.jsonrpc import answer_in, body_of, result_of
 from gym_mcp.remote import RemoteClient, structured, tool_specs
 from gym_mcp.server.keys import client_key
 from gym_mcp.server.wire import CALLER, ENDED, STRUCTURED_ONLY
@@ -47,7 +45,6 @@ _META: Final = {
 }
 _LEAN_META: Final = {**_META, STRUCTURED_ONLY: True}
 _HEADER_SAFE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_MANY_DIGITS: Final = re.compile(rb"\d{19}")
 _OPERATOR_PATH: Final = "/operator/mcp"
 
 
@@ -194,7 +191,7 @@ class HTTPClient(RemoteClient):
     async def _post(self, address: Address, method: str, params: JSONObject, head: bytes) -> JSONObject:
         """One JSON-RPC request; its result. A lost connection is the environment's failure, worth a retry."""
         sent = next(self._ids)
-        body = _dumps({"jsonrpc": "2.0", "id": sent, "method": method, "params": params})
+        body = body_of({"jsonrpc": "2.0", "id": sent, "method": method, "params": params})
         # Calls of one episode wait for each other, and a judge's endpoint may need retries.
         timeout = _SLOWEST + 10.0 * self._call_timeout
         try:
@@ -211,7 +208,7 @@ class HTTPClient(RemoteClient):
         media_type = answer.headers.get(b"content-type", b"")
         if answer.status == 404 and not media_type.startswith(b"application/json"):
             raise EpisodeGone("no such episode: never opened, closed or expired")
-        return _result(self._shown, answer.status, _message(answer.body, media_type, sent))
+        return result_of(self._shown, answer.status, answer_in(answer.body, media_type, sent))
 
     async def _post_again(
         self, address: Address, head: bytes, body: bytes, answer: Answer, timeout: float
@@ -282,53 +279,6 @@ def _head(method: str, name: str | None = None) -> bytes:
 def _sentinel(name: str) -> str:
     """The protocol's form of a header value that is not plain ASCII; a model may call a tool anything."""
     return f"=?base64?{base64.b64encode(name.encode('utf-8', 'replace')).decode()}?="
-
-
-def _dumps(message: JSONObject) -> bytes:
-    try:
-        return orjson.dumps(message)
-    except TypeError:  # integers past 64 bits, lone surrogates
-        return json.dumps(message, ensure_ascii=False, default=str).encode("utf-8", "replace")
-
-
-def _loads(data: bytes) -> Any:
-    # orjson reads integers past 64 bits as floats.
-    return json.loads(data) if _MANY_DIGITS.search(data) else orjson.loads(data)
-
-
-def _message(data: bytes, media_type: bytes, sent: int) -> JSONObject | None:
-    """The JSON-RPC answer to request `sent` in a response's body; None when there is none."""
-    try:
-        if media_type.startswith(b"application/json"):
-            bodies = [data]
-        else:
-            bodies = [event.replace(b"\r", b"") for event in _events(data)]
-        for body in bodies:
-            message = _loads(body)
-            if isinstance(message, dict) and ("result" in message or "error" in message):
-                if message.get("id") in (sent, None):
-                    return message
-    except ValueError:
-        return None
-    return None
-
-
-def _events(data: bytes) -> list[bytes]:
-    """The data of each server-sent event."""
-    events = re.split(rb"\r?\n\r?\n", data)
-    lines = [[line[5:].strip() for line in e.splitlines() if line.startswith(b"data:")] for e in events]
-    return [b"\n".join(parts) for parts in lines if parts]
-
-
-def _result(where: str, status: int, message: JSONObject | None) -> JSONObject:
-    if message is None:
-        raise EnvironmentFailure(f"{where}: HTTP {status} and no JSON-RPC answer", retryable=status >= 500)
-    if "error" in message:
-        error = message["error"]
-        text = error.get("message") if isinstance(error, dict) else error
-        raise EnvironmentFailure(f"{where}: the server refused the request: {text}", retryable=status >= 500)
-    result: JSONObject = message["result"]
-    return result
 
 
 def tool_result(result: JSONObject) -> ToolResult:
