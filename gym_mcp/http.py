@@ -151,10 +151,10 @@ class HTTPClient(RemoteClient):
                 return address
             async with asyncio.timeout(_MEETING):
                 got = await self._operate(address, "describe", {}, True)
-        except (UsageError, EnvironmentFailure, ValueError, TimeoutError):
+            other = {"name": got.get("name"), **dict(got.get("identity") or ())}
+        except (UsageError, EnvironmentFailure, ValueError, TypeError, TimeoutError):
             return None
         told = {"name": description.name, **description.identity}
-        other = {"name": got["name"], **got["identity"]}
         if told != other:
             changed = ", ".join(f"{k} {v} -> {other.get(k)}" for k, v in told.items() if other.get(k) != v)
             raise UsageError(f"{self._shown}: its worker at port {address.port} serves something else ({changed})")

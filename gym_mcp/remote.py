@@ -18,6 +18,7 @@ from gym_mcp.types import Call, GroupRollout, JSONObject, Reward, Task, ToolResu
 
 PAGE: Final = 500
 _LISTS_KEPT: Final = 1_024
+_MOST_WORKERS: Final = 256
 
 
 class RemoteClient(EnvironmentClient):
@@ -73,7 +74,9 @@ class RemoteClient(EnvironmentClient):
     async def describe(self) -> Description:
         got = await self.operate("describe", {}, repeatable=True)
         low, high = got["reward_range"]
-        self._may_wait = got.get("max_live") is not None  # servers of old refuse the argument
+        room = got.get("max_live")
+        room = room if isinstance(room, int) and room > 0 else None
+        self._may_wait = room is not None  # servers of old refuse the argument
         return Description(
             name=got["name"],
             version=got["version"],
@@ -87,8 +90,8 @@ class RemoteClient(EnvironmentClient):
             tools=got["tools"],
             identity=got["identity"],
             groups=got.get("groups", False),
-            max_live=got.get("max_live"),
-            workers=got.get("workers") or (),
+            max_live=room,
+            workers=[url for url in got.get("workers") or () if isinstance(url, str)][:_MOST_WORKERS],
         )
 
     async def tasks(self) -> AsyncIterator[JSONObject]:

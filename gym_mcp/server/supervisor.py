@@ -129,7 +129,8 @@ class Supervisor:
             if pause > _PATIENT or not was_up:
                 seat.refuse()
             lost = ", its episodes are lost" if was_up else ""
-            self._say(f"worker {seat.number}: {error}{lost}; the next one starts in {pause:g} s")
+            with contextlib.suppress(OSError):  # nobody reads stderr any more
+                self._say(f"worker {seat.number}: {error}{lost}; the next one starts in {pause:g} s")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
@@ -154,13 +155,10 @@ class Supervisor:
                     elif "loaded" in message:
                         error = self._differs(message["loaded"])
                         channel.send({"serve": error is None and not self._stopping.is_set()})
+                    elif message.get("error") == "usage":
+                        error = UsageError(message["message"])
                     elif "error" in message:
-                        known = message["error"] == "usage"
-                        error = (
-                            UsageError(message["message"])
-                            if known
-                            else GymError(f"it failed: {message['message']}")
-                        )
+                        error = GymError(f"it failed: {message['message']}")
         except TimeoutError:
             error = GymError(f"it did not answer within {START:g} s")
             process.kill()

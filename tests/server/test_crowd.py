@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from gym_mcp.errors import UsageError
 from gym_mcp.http import HTTPClient
+from gym_mcp.hub import load_environment
 from gym_mcp.server import app, crowd
 from gym_mcp.server.crowd import Crowd
 from gym_mcp.server.gate import Refused
 from gym_mcp.server.offer import Offer
 from gym_mcp.server.row import Place, split_port
+from gym_mcp.store import EpisodeStore
 from gym_mcp.types import Task
-from tests.server.raw import MODERN, ask, eventually
+from tests.server.raw import MODERN, ask, eventually, message, request
 from tests.server.vault import Vault, vault
 from tests.servers import LADDER, running
 from tests.support import run
@@ -58,6 +61,35 @@ def test_our_client_sends_again_what_was_refused(tmp_path: Path, monkeypatch: py
             results = await asyncio.gather(*(episode.agent.call("add", {"amount": 1}) for _ in range(40)))
             assert sorted(int(result.text) for result in results) == list(range(1, 41))
             assert len(await episode.ledger()) == 40, "none was made twice"
+
+    run(main)
+
+
+def test_a_client_that_left_its_place_in_the_line_gets_no_episode(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = EpisodeStore(load_environment(str(LADDER)), max_episodes=1)
+        async with running(tmp_path, store.environment_type, service={"store": store}) as server:
+            held = await store.open(Task("t1", data={"target": 1}), 1)
+            asked = {"name": "open_episode", "arguments": {"task_id": "t1", "key": "killed/t", "wait": 20.0}}
+            body, headers = message(MODERN, "tools/call", asked)
+            port = urlsplit(server.url).port or 0
+            head = {**headers, "Authorization": f"Bearer {server.key}"}
+            writers = list[asyncio.StreamWriter]()
+            for _ in range(3):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(
+                    request("/ladder/operator/mcp", body.replace(b"killed", b"run%03d" % len(writers)), **head)
+                )
+                writers.append(writer)
+            await eventually(lambda: store._seats.waiting == 3)
+            for writer in writers[:2]:
+                writer.close()
+                await writer.wait_closed()
+            await store.close(held.handle)
+            await eventually(lambda: [e.key for e in store] == ["run002/t"])
+            assert store._seats.waiting == 0
+            writers[2].close()
+            await writers[2].wait_closed()
 
     run(main)
 
