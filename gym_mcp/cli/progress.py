@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 from gym_mcp.coordinator.events import (
     AttemptFailed,
     Draining,
+    EnvironmentFull,
     Event,
     MemoryBound,
     RolloutFinished,
+    RoomBound,
     RunStarted,
     VerifierChanged,
     WorkerDied,
+    WorkersUnreached,
 )
 
 if TYPE_CHECKING:
@@ -68,6 +71,15 @@ class Progress:
             self._print(
                 f"{event.allowed} rollouts at a time: {free} MiB of memory are free, each takes {each} MiB"
             )
+        elif isinstance(event, RoomBound):
+            self._print(
+                f"{event.allowed} rollouts at a time: {event.environment} holds no more episodes, "
+                f"--concurrency is {event.asked}"
+            )
+        elif isinstance(event, EnvironmentFull):
+            self._print(f"the environment is full ({event.message}): rollouts wait for room")
+        elif isinstance(event, WorkersUnreached):
+            self._print(f"workers that do not answer get no episodes: {', '.join(event.urls)}")
         elif isinstance(event, Draining):
             self._print(f"{event.reason}: finishing {event.in_flight} rollouts; again to give them up")
         elif isinstance(event, VerifierChanged):
@@ -134,7 +146,11 @@ class Progress:
         lag = self.coordinator.lags.quantile(0.99)
         if lag is not None:
             parts.append(f"lag p99 {1000 * lag:.0f} ms")
-        parts.append(f"{rate:.1f}/s, {self.coordinator.in_flight} running, ETA {_duration(left)}")
+        waiting = self.coordinator.waiting
+        running = f"{self.coordinator.in_flight - waiting} running"
+        if waiting:
+            running += f", {waiting} waiting for room"
+        parts.append(f"{rate:.1f}/s, {running}, ETA {_duration(left)}")
         return " · ".join(parts)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from gym_mcp.coordinator.events import (
     AttemptFailed,
     Draining,
+    EnvironmentFull,
     Event,
     Listener,
     RolloutFinished,
@@ -44,6 +45,12 @@ class Coordinator:
         self._listeners: list[Listener] = []
         self._draining = self._exhausted = False
         self._workers: list[asyncio.Task[None]] = []
+        arm.admission.on_full = lambda message: self.emit(EnvironmentFull(message))
+
+    @property
+    def waiting(self) -> int:
+        """How many of those in flight wait for room in the environment."""
+        return self.arm.admission.waiting
 
     def listen(self, listener: Listener) -> None:
         """Have `listener` told of every event."""

@@ -13,7 +13,7 @@ from gym_mcp.coordinator import journal
 from gym_mcp.coordinator.config import RunConfig, make_config
 from gym_mcp.coordinator.connect import Parts, connect, differences, gather_tasks, identity
 from gym_mcp.coordinator.coordinator import Coordinator, remaining
-from gym_mcp.coordinator.events import Listener, RunStarted, VerifierChanged
+from gym_mcp.coordinator.events import Listener, RoomBound, RunStarted, VerifierChanged, WorkersUnreached
 from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.manifest import make_manifest
 from gym_mcp.coordinator.memory import bound_by_memory
@@ -160,7 +160,8 @@ async def _go_on(
         groups = Groups(directory.waiting_path, parts.client, tally.repeats)
         groups.load(done)
     bound = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None))
-    config = config.model_copy(update={"concurrency": bound.allowed})
+    room = parts.description.max_live or bound.allowed
+    config = config.model_copy(update={"concurrency": min(bound.allowed, room)})
     coordinator: Coordinator
     work: Callable[[], Awaitable[bool]]
     if min(config.workers, config.concurrency, tally.expected - tally.done) > 1:
@@ -180,6 +181,10 @@ async def _go_on(
     )
     if bound.allowed < bound.asked:
         coordinator.emit(bound)
+    if config.concurrency < min(bound.allowed, tally.expected - tally.done):
+        coordinator.emit(RoomBound(bound.allowed, config.concurrency, parts.description.name))
+    if parts.description.unreached:
+        coordinator.emit(WorkersUnreached(tuple(parts.description.unreached)))
     try:
         complete = await work()
     finally:

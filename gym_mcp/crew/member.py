@@ -16,7 +16,7 @@ from gym_mcp import hub
 from gym_mcp.coordinator.config import RunConfig
 from gym_mcp.coordinator.connect import Parts, connect
 from gym_mcp.coordinator.coordinator import Coordinator
-from gym_mcp.coordinator.events import AttemptFailed, Event
+from gym_mcp.coordinator.events import AttemptFailed, EnvironmentFull, Event
 from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.journal import DiskError
 from gym_mcp.coordinator.ramp import ramp
@@ -88,7 +88,8 @@ class Member(Coordinator):
             self._send_lags()
 
     def _send_lags(self) -> None:
-        self._channel.send({"lags": self.lags.take(), "greatest": self.lags.greatest})
+        told = {"lags": self.lags.take(), "greatest": self.lags.greatest, "waiting": self.waiting}
+        self._channel.send(told)
 
     def _followed(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -161,6 +162,8 @@ class Member(Coordinator):
         if isinstance(event, AttemptFailed):
             fields = (event.task_id, event.repeat, event.kind, event.message, event.wait)
             self._channel.send({"retry": fields})
+        elif isinstance(event, EnvironmentFull):
+            self._channel.send({"full": event.message})
 
 
 def report(channel: Channel, error: BaseException) -> None:
