@@ -75,10 +75,7 @@ class Progress:
                 f"{'; '.join(event.changed)}: scoring again what is scored; the rows as they were are kept"
             )
         elif isinstance(event, RolloutFinished):
-            now = time.monotonic()
-            if now >= self._due:
-                self._show(now)
-                self._due = now + max(self._every, _SPARED * (time.monotonic() - now))
+            self._tick()
 
     def _begin(self, event: RunStarted) -> None:
         self._started = time.monotonic()
@@ -87,12 +84,22 @@ class Progress:
         already = f", {event.done} done already" if event.done else ""
         self._print(f"{event.title}: {event.tasks} tasks x {event.repeats} = {event.expected} rollouts{already}")
         self._print(f"run directory: {event.run_dir}")
+        self._go_live()
+
+    def _go_live(self) -> None:
         if self._terminal:
             from rich.console import Console
             from rich.live import Live
 
             self._live = Live(console=Console(stderr=True), refresh_per_second=4, transient=True)
             self._live.start()
+
+    def _tick(self) -> None:
+        """Show the state if it is time to."""
+        now = time.monotonic()
+        if now >= self._due:
+            self._show(now)
+            self._due = now + max(self._every, _SPARED * (time.monotonic() - now))
 
     def _print(self, line: str) -> None:
         if self._live is not None:
@@ -134,11 +141,11 @@ class Progress:
         lag = self.coordinator.lags.quantile(0.99)
         if lag is not None:
             parts.append(f"lag p99 {1000 * lag:.0f} ms")
-        parts.append(f"{rate:.1f}/s, {self.coordinator.in_flight} running, ETA {_duration(left)}")
+        parts.append(f"{rate:.1f}/s, {self.coordinator.in_flight} running, ETA {duration(left)}")
         return " · ".join(parts)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     if seconds < 3600:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -20,6 +21,7 @@ from gym_mcp.coordinator.memory import bound_by_memory
 from gym_mcp.coordinator.past import load_done, set_failed_aside, verify_again
 from gym_mcp.coordinator.rollout import Arm
 from gym_mcp.coordinator.rundir import RunDirectory, digest_of_tasks
+from gym_mcp.coordinator.shares import Share
 from gym_mcp.datasets import parse_task
 from gym_mcp.errors import UsageError
 from gym_mcp.metrics.tally import Tally
@@ -44,6 +46,13 @@ async def start(
     config: RunConfig, out: Path | None, listeners: Iterable[Listener] = (), on_ready: OnReady | None = None
 ) -> Outcome:
     """Run `config` in a new directory, or go on in `out` when it holds this very run."""
+    async with opened(config, out) as (directory, parts):
+        return await go_on(directory, config, parts, listeners, on_ready)
+
+
+@asynccontextmanager
+async def opened(config: RunConfig, out: Path | None) -> AsyncIterator[tuple[RunDirectory, Parts]]:
+    """The locked directory and the parts of a run that can start. Nothing is left of one that cannot."""
     parts = await connect(config)
     try:
         directory = RunDirectory.new(out, _slug(f"{config.benchmark or parts.description.name}-{config.model}"))
@@ -56,7 +65,7 @@ async def start(
                 if not count:
                     raise UsageError(_no_tasks(config, parts))
                 directory.write_manifest(make_manifest(config, parts, count, digest))
-            return await _go_on(directory, config, parts, listeners, on_ready)
+            yield directory, parts
         except BaseException:
             directory.discard()
             raise
@@ -106,7 +115,7 @@ async def resume(
             await _prepare(directory, manifest, config, parts, listeners)
             if retry_failed:
                 set_failed_aside(directory, groups=parts.description.groups)
-            return await _go_on(directory, config, parts, listeners, on_ready)
+            return await go_on(directory, config, parts, listeners, on_ready)
         finally:
             await parts.aclose()
     finally:
@@ -143,14 +152,15 @@ async def _prepare(
         await verify_again(directory, parts.client, _parser(parts, directory), manifest, now, groups=groups)
 
 
-async def _go_on(
+async def go_on(
     directory: RunDirectory,
     config: RunConfig,
     parts: Parts,
-    listeners: Iterable[Listener],
-    on_ready: OnReady | None,
+    listeners: Iterable[Listener] = (),
+    on_ready: OnReady | None = None,
+    share: Share | None = None,
 ) -> Outcome:
-    """Run what is missing, with the rollouts that are there counted in."""
+    """Run what is missing, with the rollouts that are there counted in. `share`: of the slots of several runs."""
     manifest = directory.read_manifest()
     journal.repair(directory.rollouts_path)
     tally = _tally(manifest)
@@ -161,15 +171,17 @@ async def _go_on(
         groups.load(done)
     bound = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None))
     config = config.model_copy(update={"concurrency": bound.allowed})
+    if share is not None:
+        share.maximum = min(share.maximum, bound.allowed)
     coordinator: Coordinator
     work: Callable[[], Awaitable[bool]]
-    if min(config.workers, config.concurrency, tally.expected - tally.done) > 1:
+    if share is None and min(config.workers, config.concurrency, tally.expected - tally.done) > 1:
         from gym_mcp.crew.start import make_crew
 
         arm = make_arm(manifest, config, parts)
         coordinator, work = make_crew(directory, arm, config, parts, tally, done, groups)
     else:
-        coordinator, work = _in_process(directory, manifest, config, parts, tally, done, groups)
+        coordinator, work = _in_process(directory, manifest, config, parts, tally, done, groups, share)
     for listener in listeners:
         coordinator.listen(listener)
     if on_ready is not None:
@@ -196,10 +208,11 @@ def _in_process(
     tally: Tally,
     done: bytearray,
     groups: Groups | None,
+    share: Share | None,
 ) -> tuple[Coordinator, Callable[[], Awaitable[bool]]]:
     """The coordinator of a run in this process, and what it has to do."""
     rows = journal.Journal(directory.rollouts_path)
-    coordinator = Coordinator(make_arm(manifest, config, parts), rows, tally, config.concurrency, groups)
+    coordinator = Coordinator(make_arm(manifest, config, parts), rows, tally, config.concurrency, groups, share)
     parse = _parser(parts, directory)
     work = remaining(directory.task_rows, parse, tally.repeats, done, task_by_task=groups is not None)
     return coordinator, lambda: coordinator.run(work, _ended(directory, parse, groups))

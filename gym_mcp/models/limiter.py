@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 INITIAL: Final = 32
 CUT: Final = 0.7
@@ -26,6 +26,14 @@ _ASSUMED: Final = 18
 """Successes that are taken to have come before the first call: a refusal is then enough for a cut, later not."""
 
 
+class Line(Protocol):
+    """Those who wait, in the order in which it is their turn."""
+
+    def __len__(self) -> int: ...
+
+    def popleft(self) -> asyncio.Future[None]: ...
+
+
 class AdaptiveLimiter:
     """At most `limit` calls at a time, first come first served; `limit` moves between 1 and `maximum`.
 
@@ -40,7 +48,8 @@ class AdaptiveLimiter:
         self.waiting = 0
         self._limit = float(min(maximum, INITIAL))
         self._slow_start = True
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._own: deque[asyncio.Future[None]] = deque()
+        self._waiters: Line = self._own
         self._clock = clock
         self._cut_at = float("-inf")
         self._calls = _ASSUMED
@@ -55,13 +64,21 @@ class AdaptiveLimiter:
         """Start with a part of the limit: that many processes, each with a limiter, call the same endpoint."""
         self._limit = max(self._limit / processes, 1.0)
 
+    def wait_in(self, line: Line) -> None:
+        """Have calls wait in `line`, which is not ours to fill (`models/lanes.py`)."""
+        self._waiters = line
+
     async def acquire(self) -> None:
         """Take a slot, waiting for it in line."""
         if self.in_flight < int(self._limit):  # then nobody waits: whatever makes room wakes the line
             self.in_flight += 1
             return
+        await self.wait(self._own, self.release)
+
+    async def wait(self, line: deque[asyncio.Future[None]], release: Callable[[], None]) -> None:
+        """Wait for a slot at the end of `line`; `release` gives back one that comes too late."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        line.append(waiter)
         self.waiting += 1
         try:
             await waiter
@@ -69,7 +86,7 @@ class AdaptiveLimiter:
             if waiter.cancelled():
                 self.waiting -= 1
             else:  # cancelled after the slot was handed over
-                self.release()
+                release()
             raise
 
     def release(self) -> None:

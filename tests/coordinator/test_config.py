@@ -118,7 +118,7 @@ def test_a_mistake_is_told_with_its_field(change: dict[str, Any], told: str) -> 
 def test_a_yaml_experiment_is_every_combination(tmp_path: Path) -> None:
     path = tmp_path / "experiment.yaml"
     path.write_text(YAML)
-    runs = load_experiment(path, {})
+    runs = load_experiment(path, {}).runs
     assert [(r.environment, r.model) for r in runs] == [
         ("mcqa", "builtin/oracle"),
         ("mcqa", "openai/small"),
@@ -134,7 +134,7 @@ def test_a_yaml_experiment_is_every_combination(tmp_path: Path) -> None:
 def test_a_toml_experiment_and_its_harnesses(tmp_path: Path) -> None:
     path = tmp_path / "experiment.toml"
     path.write_text(TOML)
-    runs = load_experiment(path, {})
+    runs = load_experiment(path, {}).runs
     assert [(r.model, r.harness, r.limits.turns) for r in runs] == [
         ("builtin/oracle", "simple", 100),
         ("builtin/oracle", "other", 3),
@@ -147,14 +147,14 @@ def test_flags_win_over_the_file_and_its_entries(tmp_path: Path) -> None:
     path = tmp_path / "experiment.yaml"
     path.write_text(YAML)
     over = {"model": "openai/small", "repeats": 1, "sampling": {"temperature": 0.0}, "limit": 2}
-    runs = load_experiment(path, over)
+    runs = load_experiment(path, over).runs
     assert [(r.environment, r.model, r.repeats) for r in runs] == [
         ("mcqa", "openai/small", 1),
         ("workplace_assistant", "openai/small", 1),
     ]
     assert all(r.sampling == {"temperature": 0.0, "top_p": 0.9} and r.limit == 2 for r in runs)
     path.write_text(YAML.replace("- builtin/oracle", "- {name: builtin/oracle, repeats: 9}"))
-    assert {r.repeats for r in load_experiment(path, {"repeats": 1})} == {1}
+    assert {r.repeats for r in load_experiment(path, {"repeats": 1}).runs} == {1}
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_mistake_in_a_file_is_one_line(tmp_path: Path, name: str, text: str | 
 def test_a_flag_stands_in_for_a_list_that_the_file_lacks(tmp_path: Path) -> None:
     path = tmp_path / "e.yaml"
     path.write_text("model: builtin/null\nrepeats: 3")
-    (run,) = load_experiment(path, {"environment": "mcqa"})
+    (run,) = load_experiment(path, {"environment": "mcqa"}).runs
     assert (run.environment, run.model, run.repeats) == ("mcqa", "builtin/null", 3)
 
 
