@@ -111,6 +111,12 @@ usage, 3 the disk gave out, 130 interrupted.""",
     help="A rollout fails as `timeout` after this.  [default: 3600]",
 )
 @click.option(
+    "--max-memory",
+    type=click.IntRange(1),
+    metavar="MIB",
+    help="Of a rollout of an agent program; above, it fails.",
+)
+@click.option(
     "--model-timeout", type=float, metavar="SECONDS", help="Seconds for one try of a model call.  [default: 600]"
 )
 @click.option(

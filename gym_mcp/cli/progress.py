@@ -13,6 +13,7 @@ from gym_mcp.coordinator.events import (
     Draining,
     Event,
     MemoryBound,
+    MemoryShort,
     RolloutFinished,
     RunStarted,
     VerifierChanged,
@@ -67,6 +68,13 @@ class Progress:
             free, each = event.available_mib, event.each_mib
             self._print(
                 f"{event.allowed} rollouts at a time: {free} MiB of memory are free, each takes {each} MiB"
+            )
+        elif isinstance(event, MemoryShort):
+            free = event.available_mib
+            self._print(
+                f"{free} MiB of memory are free: no new rollouts below {event.reserve_mib} MiB"
+                if event.short
+                else f"{free} MiB of memory are free again: going on"
             )
         elif isinstance(event, Draining):
             self._print(f"{event.reason}: finishing {event.in_flight} rollouts; again to give them up")
@@ -141,6 +149,9 @@ class Progress:
         lag = self.coordinator.lags.quantile(0.99)
         if lag is not None:
             parts.append(f"lag p99 {1000 * lag:.0f} ms")
+        limiter = getattr(self.coordinator.arm.model, "limiter", None)
+        if limiter is not None and limiter.waiting:
+            parts.append(f"{limiter.waiting} calls wait, the endpoint gets {limiter.limit} at a time")
         parts.append(f"{rate:.1f}/s, {self.coordinator.in_flight} running, ETA {duration(left)}")
         return " · ".join(parts)
 

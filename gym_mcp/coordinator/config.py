@@ -57,6 +57,7 @@ class RunConfig(BaseModel):
     model_timeout: float = Field(default=600.0, gt=0)
     max_retries: int = Field(default=5, ge=0)
     max_attempts: int = Field(default=2, ge=1)
+    max_memory: int | None = Field(default=None, ge=1)
     price: tuple[float, float] | None = None
     judge: str | None = None
     judge_base_url: str | None = None

@@ -74,6 +74,15 @@ class MemoryBound:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryShort:
+    """Memory became short (`short`), so no rollout starts that is a process, or is no longer."""
+
+    short: bool
+    available_mib: int
+    reserve_mib: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run ended; `complete` says whether every expected rollout is terminal."""
 
@@ -87,6 +96,7 @@ Event: TypeAlias = (
     | Draining
     | VerifierChanged
     | MemoryBound
+    | MemoryShort
     | WorkerDied
     | RunFinished
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -16,12 +16,13 @@ from gym_mcp.coordinator.connect import Parts, connect, differences, gather_task
 from gym_mcp.coordinator.coordinator import Coordinator, remaining
 from gym_mcp.coordinator.events import Listener, RunStarted, VerifierChanged
 from gym_mcp.coordinator.groups import Groups
+from gym_mcp.coordinator.guard import guarded
 from gym_mcp.coordinator.manifest import make_manifest
 from gym_mcp.coordinator.memory import bound_by_memory
 from gym_mcp.coordinator.past import load_done, set_failed_aside, verify_again
 from gym_mcp.coordinator.rollout import Arm
 from gym_mcp.coordinator.rundir import RunDirectory, digest_of_tasks
-from gym_mcp.coordinator.shares import Share
+from gym_mcp.coordinator.shares import Share, Slots
 from gym_mcp.datasets import parse_task
 from gym_mcp.errors import UsageError
 from gym_mcp.metrics.tally import Tally
@@ -212,10 +213,22 @@ def _in_process(
 ) -> tuple[Coordinator, Callable[[], Awaitable[bool]]]:
     """The coordinator of a run in this process, and what it has to do."""
     rows = journal.Journal(directory.rollouts_path)
+    opening: AbstractAsyncContextManager[None] = nullcontext()
+    if share is None and hasattr(parts.harness, "processes"):
+        slots = Slots(config.concurrency)  # which can be paused
+        share, opening = slots.join(config.concurrency), slots.opening()
     coordinator = Coordinator(make_arm(manifest, config, parts), rows, tally, config.concurrency, groups, share)
     parse = _parser(parts, directory)
     work = remaining(directory.task_rows, parse, tally.repeats, done, task_by_task=groups is not None)
-    return coordinator, lambda: coordinator.run(work, _ended(directory, parse, groups))
+
+    async def run() -> bool:
+        async with opening:
+            return await coordinator.run(work, _ended(directory, parse, groups))
+
+    if share is None:
+        return coordinator, run
+    hooks = {"emit": coordinator.emit, "pause": share.pause, "let_one": share.let_one}
+    return coordinator, lambda: guarded(parts.harness, config.max_memory, run, **hooks)
 
 
 def _ended(

@@ -73,7 +73,7 @@ class Slots:
 
 
 class Share:
-    """One run's part of the slots. `maximum` may be changed, and `paused` set, while it runs; then `look`."""
+    """One run's part of the slots. `maximum` may be changed while it runs; then `look`."""
 
     def __init__(self, slots: Slots, maximum: int, weight: float, each_mib: int) -> None:
         self.maximum = maximum
@@ -139,6 +139,16 @@ class Share:
         self._running.add(task)
         task.add_done_callback(self._ended)
         return True
+
+    def pause(self, pause: bool) -> None:
+        """Start nothing more, or go on; what runs goes on all the same, and its slots go to others."""
+        self.paused = pause
+        self.look()
+
+    def let_one(self) -> None:
+        """Start one rollout where none runs, paused or not."""
+        if not self.in_flight and not self._exhausted and not self._draining():
+            self.begin(self.served)
 
     def look(self) -> None:
         """Something has changed: start what may start, and end when nothing is left."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from gym_mcp.coordinator.coordinator import Coordinator
-from gym_mcp.coordinator.events import AttemptFailed, RolloutFinished, RunFinished, WorkerDied
+from gym_mcp.coordinator.events import AttemptFailed, MemoryShort, RolloutFinished, RunFinished, WorkerDied
 from gym_mcp.coordinator.journal import JournalError
 from gym_mcp.coordinator.rollout import Arm, failed_row
 from gym_mcp.crew.hand import Hand
@@ -158,6 +158,8 @@ class Crew(Coordinator):
                 self.lags.merge(message["lags"], message["greatest"])
             elif "retry" in message:
                 self.emit(AttemptFailed(*message["retry"]))
+            elif "memory" in message:
+                self.emit(MemoryShort(*message["memory"]))
             elif "error" in message:
                 self._fail(message["error"], message["message"])
             self._feed(hand)

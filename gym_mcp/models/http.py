@@ -118,11 +118,12 @@ class HTTPModel(Model):
         limiter = self.limiter
         await limiter.acquire()
         try:
+            started = monotonic()
             answer = await self.transport.post(self._url, self._headers, body, self.timeout)
             if answer.get("error"):
                 raise self._failure(answer)
             response = self.decode(answer, request)
-            limiter.succeeded()
+            limiter.succeeded(monotonic() - started)
             return response
         except ModelError as error:
             if error.status == _SLOWER or error.retry_after is not None:

@@ -64,6 +64,10 @@ class Lane:
         return self.limiter.maximum
 
     @property
+    def limit(self) -> int:
+        return self.limiter.limit
+
+    @property
     def waiting(self) -> int:
         return sum(not waiter.done() for waiter in self.line)
 

@@ -1,4 +1,4 @@
-"""How many calls one endpoint gets at a time: additive increase, multiplicative decrease.
+"""How many calls one endpoint gets at a time: additive increase, multiplicative decrease; latency (`knee.py`).
 
 The shape is TCP's congestion control (Jacobson, 1988; RFC 5681): slow start, a cut on congestion, slow recovery.
 """
@@ -10,6 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
+
+from gym_mcp.models.knee import Knee
 
 INITIAL: Final = 32
 CUT: Final = 0.7
@@ -52,6 +54,8 @@ class AdaptiveLimiter:
         self._waiters: Line = self._own
         self._clock = clock
         self._cut_at = float("-inf")
+        self.knee = Knee(clock)
+        self._unheld: float | None = None
         self._calls = _ASSUMED
         self._refused = 0.0
 
@@ -95,14 +99,26 @@ class AdaptiveLimiter:
         if self._waiters:
             self._wake()
 
-    def succeeded(self) -> None:
-        """The endpoint answered: it can take a little more."""
+    def succeeded(self, seconds: float = 0.0) -> None:
+        """The endpoint answered after `seconds`: it can take a little more, unless calls only queue there."""
         self._count(0.0)
-        if self._limit < self.maximum:
+        if self.knee.answered(seconds):
+            self._heed(self.knee.limit)
+        elif self._limit < self.maximum and self.knee.limit is None:
             step = 1.0 if self._slow_start else max(RECOVERY * self.maximum, 1.0) / self._limit
             self._limit = min(self._limit + step, float(self.maximum))
             if self._waiters:
                 self._wake()
+
+    def _heed(self, limit: int | None) -> None:
+        """Do as latency says, or as before when it has nothing to say any more."""
+        if self._unheld is None:
+            self._unheld = self._limit
+        self._limit = self._unheld if limit is None else float(min(limit, self.maximum))
+        if limit is None:
+            self._unheld = None
+        if self._waiters:
+            self._wake()
 
     def congested(self) -> None:
         """The endpoint asked for less."""
@@ -110,6 +126,8 @@ class AdaptiveLimiter:
         now = self._clock()
         if now - self._cut_at >= COOLDOWN:
             self._cut_at = now
+            self.knee.give_up()
+            self._unheld = None
             self._slow_start = False
             self._limit = max(self._limit * CUT, 1.0)
 
