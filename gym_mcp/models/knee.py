@@ -16,10 +16,11 @@ SUSPICIOUS: Final = 2.0
 """Mean latency, as a multiple of the lowest one seen, above which fewer calls are tried."""
 FEWER: Final = 0.7
 MORE: Final = 1 / FEWER
-SAME: Final = 0.9
+SAME: Final = 0.95
 """Part of the answers a second that fewer calls must still bring, all reductions in a row taken together."""
-BETTER: Final = 1.2
-"""How many times the answers more calls must bring, of at most 1.43, for the limit to be let go."""
+BETTER: Final = 1.08
+"""How many times the answers more calls must bring, of at most 1.43, to be allowed. Both are near 1, because a
+server that batches gains a little with each call for long."""
 LEAST: Final = 512
 """Answers of a look; twice the calls in flight where that is more. Its rate is then known to 4 to 10 %."""
 _GLANCE: Final = 128
@@ -42,8 +43,9 @@ class _Stage(Enum):
 class Knee:
     """Watches the answers of an endpoint. `limit` is its wish, None where it has none: then others decide."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, maximum: int, clock: Callable[[], float]) -> None:
         self.limit: int | None = None
+        self._maximum = maximum
         self._clock = clock
         self._lowest = float("inf")
         self._stage = self._next = _Stage.WATCHING
@@ -51,7 +53,8 @@ class Knee:
         self._since = clock()
         self._seconds = 0.0
         self._in_flight = 0.0
-        self._rate = 0.0
+        self._rate = self._best = 0.0
+        self._turn = False
         self._latency = 0.0
         self._held = 0
         self._patience = _FIRST
@@ -84,14 +87,14 @@ class Knee:
         if stage is _Stage.WATCHING:
             self._watch(latency, in_flight)
         elif stage is _Stage.BEFORE:
-            self._rate = rate
+            self._best = rate
             self._try(int(in_flight * FEWER), _Stage.FEWER)
         elif stage is _Stage.FEWER:
             self._judge_fewer(rate, latency)
         elif stage is _Stage.HOLDING:
             self._hold(rate, latency)
         else:
-            self._judge_more(rate)
+            self._judge_more(rate, latency)
 
     def _watch(self, latency: float, in_flight: float) -> None:
         self._lowest = min(self._lowest, latency)
@@ -103,36 +106,55 @@ class Knee:
 
     def _judge_fewer(self, rate: float, latency: float) -> None:
         assert self.limit is not None
-        if rate < SAME * self._rate:
+        if rate < SAME * self._best:
             if self._held:
                 self._try(self._held, _Stage.HOLDING)
             else:
                 self._let_go()
             self._back_off()
             return
-        self._rate = max(self._rate, rate)
+        self._best = max(self._best, rate)
         self._held = self.limit
-        if latency > SUSPICIOUS * self._lowest and self.limit * FEWER >= FLOOR:
-            self._try(int(self.limit * FEWER), _Stage.FEWER)
-        else:
+        if not self._try_fewer(latency):
             self._patience = self._rest = _FIRST
             self._enter(_Stage.HOLDING)
 
     def _hold(self, rate: float, latency: float) -> None:
-        """Nothing is to be gained by more; now and then that is put to the test, too."""
+        """Nothing is to be gained by more; now and then that is put to the test, and fewer in turn with it."""
         self._lowest = min(self._lowest, latency)
+        self._best += (rate - self._best) / 8  # the best of several looks is luck in part
         self._rest -= 1
-        if self._rest < 0:
-            self._rate, self._latency = rate, latency
-            self._try(int(self._held * MORE), _Stage.MORE)
-        else:
+        if self._rest >= 0:
             self._enter(_Stage.HOLDING)
+            return
+        self._turn = not self._turn
+        if self._turn or not self._try_fewer(latency):
+            self._rate, self._latency = rate, latency
+            self._try_more()
 
-    def _judge_more(self, rate: float) -> None:
+    def _try_fewer(self, latency: float) -> bool:
+        """Test still fewer if answers are slow still; whether that is so."""
+        fewer = int(self._held * FEWER)
+        if latency <= SUSPICIOUS * self._lowest or fewer < FLOOR:
+            return False
+        self._try(fewer, _Stage.FEWER)
+        return True
+
+    def _try_more(self) -> None:
+        more = int(self._held * MORE)
+        if more < self._maximum:
+            self._try(more, _Stage.MORE)
+        else:
+            self._let_go()
+
+    def _judge_more(self, rate: float, latency: float) -> None:
+        assert self.limit is not None
         if rate >= BETTER * self._rate:
             self._lowest = self._latency  # it was no queue that made answers slow
             self._patience = self._rest = _FIRST
-            self._let_go()
+            self._rate = self._best = rate
+            self._latency, self._held = latency, self.limit
+            self._try_more()
         else:
             self._back_off()
             self._try(self._held, _Stage.HOLDING)

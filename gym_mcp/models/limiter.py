@@ -54,7 +54,7 @@ class AdaptiveLimiter:
         self._waiters: Line = self._own
         self._clock = clock
         self._cut_at = float("-inf")
-        self.knee = Knee(clock)
+        self.knee = Knee(maximum, clock)
         self._unheld: float | None = None
         self._calls = _ASSUMED
         self._refused = 0.0
