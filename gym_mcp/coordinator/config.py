@@ -160,9 +160,9 @@ def _plan(settings: Mapping[str, Any], overrides: Mapping[str, Any], where: str)
         if noun in values and (noun in overrides or plural not in grid):  # a flag narrows the grid to one
             grid[plural] = [values.pop(noun)]
     _add_benchmarks(grid, values)
-    for plural in _PLURALS[:2]:
+    for plural, flag in zip(_PLURALS, ("-e NAME", "-m SPEC"), strict=False):
         if plural not in grid:
-            raise UsageError(f"{where}: no `{plural}`, and no flag that gives one")
+            raise UsageError(f"{where}: no `{plural}`, and no flag that gives one: {flag}")
     try:
         experiment = Experiment.model_validate(grid)
     except ValidationError as e:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from gym_mcp.cli import eval as eval_commands
-from gym_mcp.coordinator.config import RunConfig, load_experiment, make_config, merged, parse_overrides
+from gym_mcp.coordinator.config import RunConfig, load_experiment, make_config, make_plan, merged, parse_overrides
 from gym_mcp.errors import UsageError
 
 BASE = {"environment": "mcqa", "model": "builtin/null"}
@@ -223,3 +223,30 @@ def test_overrides_nest_and_the_last_one_wins() -> None:
 def test_an_override_without_key_or_value_is_told_the_form(pair: str) -> None:
     with pytest.raises(UsageError, match="KEY=VALUE is expected"):
         parse_overrides([pair])
+
+
+def test_runs_together_share_one_concurrency_and_may_have_less_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "environments: [mcqa, {name: slow, concurrency: 8, share: 2}]\nmodels: [builtin/null]\n"
+        "concurrency: 100\ntogether: true\n"
+    )
+    plan = load_experiment(path, {})
+    assert plan.together and plan.concurrency == 100
+    assert [(run.concurrency, run.share) for run in plan.runs] == [(100, 1.0), (8, 2.0)]
+    plan = load_experiment(path, {"concurrency": 32})
+    assert plan.concurrency == 32 and [run.concurrency for run in plan.runs] == [32, 8]
+    plan = load_experiment(path, {"together": False, "concurrency": 32})
+    assert not plan.together and [run.concurrency for run in plan.runs] == [32, 32]
+    with pytest.raises(UsageError, match="together: true or false is expected, not 'yes'"):
+        load_experiment(path, {"together": "yes"})
+
+
+def test_flags_alone_may_ask_for_several_runs() -> None:
+    plan = make_plan({"environments": ["a", "b"], "model": "builtin/null", "together": True})
+    assert [run.environment for run in plan.runs] == ["a", "b"] and plan.together
+    assert make_plan({"environment": "a", "model": "m", "together": True}).together is False
+    with pytest.raises(UsageError, match="eval run: no `models`, and no flag that gives one: -m SPEC"):
+        make_plan({"environments": ["a", "b"]})
+    with pytest.raises(UsageError, match="eval run: no model: give -m SPEC"):
+        make_plan({"environment": "a"})
