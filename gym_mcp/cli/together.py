@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -47,12 +48,17 @@ def drive_together(plan: Plan, quiet: bool) -> tuple[list[Outcome], list[BaseExc
 
 def names(runs: Sequence[RunConfig]) -> list[str]:
     """What tells each run from the others, in as few words as possible."""
-    columns = [[run.benchmark or run.environment, run.model, run.harness] for run in runs]
+    columns = [[run.benchmark or _short(run.environment), run.model, _short(run.harness)] for run in runs]
     differ = [i for i in range(3) if len({row[i] for row in columns}) > 1]
     short = [" · ".join(row[i] for i in differ) for row in columns]
     if len(set(short)) < len(short):
         short = [f"{number} {name}".strip() for number, name in enumerate(short, 1)]
     return short
+
+
+def _short(name: str) -> str:
+    """A file by its name alone."""
+    return Path(name).stem if name.endswith(".py") else name
 
 
 class Board(Progress):
