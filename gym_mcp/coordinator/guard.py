@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
+from gym_mcp.coordinator.beside import beside
 from gym_mcp.coordinator.events import MemoryShort
 from gym_mcp.coordinator.memory import available_mib, reserve_mib
 
@@ -54,17 +54,8 @@ class MemoryGuard:
         self._short = False
         self._idle = 0
 
-    @asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        """Look, as long as this is entered."""
-        task = asyncio.get_running_loop().create_task(self._watch())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _watch(self) -> None:
+    async def watch(self) -> None:
+        """Look until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
             await self.look()
@@ -104,5 +95,5 @@ async def guarded(harness: Any, limit_mib: int | None, work: Callable[[], Awaita
     processes = getattr(harness, "processes", None)
     if processes is None:
         return await work()
-    async with MemoryGuard(processes, harness.memory_mib, limit_mib, **hooks).watching():
+    async with beside(MemoryGuard(processes, harness.memory_mib, limit_mib, **hooks).watch()):
         return await work()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import TypeAlias
 
+from gym_mcp.coordinator.beside import beside
 from gym_mcp.coordinator.config import RunConfig
 from gym_mcp.coordinator.connect import Parts
 from gym_mcp.coordinator.events import Listener
@@ -54,7 +55,7 @@ async def together(
             finally:
                 share.leave()
 
-        async with slots.opening():
+        async with beside(slots.open()):
             runs = [run(number, share) for number, share in enumerate(shares)]
             return await asyncio.gather(*runs, return_exceptions=True)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any
 
 from gym_mcp.coordinator import journal
+from gym_mcp.coordinator.beside import beside
 from gym_mcp.coordinator.config import RunConfig, make_config
 from gym_mcp.coordinator.connect import Parts, connect, differences, gather_tasks, identity
 from gym_mcp.coordinator.coordinator import Coordinator, remaining
@@ -213,16 +214,16 @@ def _in_process(
 ) -> tuple[Coordinator, Callable[[], Awaitable[bool]]]:
     """The coordinator of a run in this process, and what it has to do."""
     rows = journal.Journal(directory.rollouts_path)
-    opening: AbstractAsyncContextManager[None] = nullcontext()
+    slots: Slots | None = None
     if share is None and hasattr(parts.harness, "processes"):
-        slots = Slots(config.concurrency)  # which can be paused
-        share, opening = slots.join(config.concurrency), slots.opening()
+        slots = Slots(config.concurrency)  # unlike a plain number, they can be paused
+        share = slots.join(config.concurrency)
     coordinator = Coordinator(make_arm(manifest, config, parts), rows, tally, config.concurrency, groups, share)
     parse = _parser(parts, directory)
     work = remaining(directory.task_rows, parse, tally.repeats, done, task_by_task=groups is not None)
 
     async def run() -> bool:
-        async with opening:
+        async with beside(slots.open()) if slots is not None else nullcontext():
             return await coordinator.run(work, _ended(directory, parse, groups))
 
     if share is None:

@@ -7,8 +7,7 @@ its part lends it. A rollout is never interrupted, so what was lent comes back a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
 from gym_mcp.coordinator.ramp import ramp
@@ -36,18 +35,8 @@ class Slots:
         self.shares.append(share)
         return share
 
-    @asynccontextmanager
-    async def opening(self) -> AsyncIterator[None]:
-        """Have rollouts start while this is entered."""
-        task = asyncio.get_running_loop().create_task(self._open_all())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _open_all(self) -> None:
-        """A few at a time, and none before every run is there: the first would take the slots of all."""
+    async def open(self) -> None:
+        """Let rollouts start, a few at a time, once every run is there: the first would take the slots of all."""
         for share in self.shares:
             await share.arrived.wait()
         async for _ in ramp(self.total):
