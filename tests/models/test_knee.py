@@ -148,7 +148,7 @@ def test_nothing_below_the_floor() -> None:
 @pytest.mark.parametrize(
     ("make", "callers", "seconds", "least", "most"),
     [
-        (lambda: Server(about(2.0)), 4_096, 50.0, 1.0, 1.0),
+        (lambda: Server(about(2.0)), 4_096, 30.0, 1.0, 1.0),
         (lambda: Server(exponential, places=100), 1_024, 700.0, 0.97, 0.7),
         (lambda: Server(two_kinds, places=64), 1_024, 2_500.0, 0.9, 1.0),
         (lambda: Server(two_kinds), 512, 600.0, 0.9, 1.05),
