@@ -7,6 +7,7 @@ import logging
 from typing import Final
 
 from gym_mcp.agents.agent import Agent, AgentOptions, Link
+from gym_mcp.agents.memory import Processes
 from gym_mcp.agents.package import find
 from gym_mcp.agents.place import new_place
 from gym_mcp.agents.process import namespaces_permitted
@@ -31,6 +32,7 @@ class AgentHarness:
         self.agent = agent
         self.options = options
         self.memory_mib = agent.memory_mib
+        self.processes = Processes()
         self._installed = find(agent.name, agent.package, options.version, options.binary)
         self._skills: Skills | None = None
         self._setup: Setup | None = None
@@ -81,7 +83,9 @@ class AgentHarness:
                 contained = await self._contained()
                 await self._gateway.start()
                 await self._relay.start()
-                self._setup = Setup(self.agent, self.options, self._installed, self._skills, contained)
+                self._setup = Setup(
+                    self.agent, self.options, self._installed, self._skills, contained, self.processes
+                )
             return self._setup
 
     async def _contained(self) -> bool:

@@ -97,6 +97,15 @@ class WorkersUnreached:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryShort:
+    """Memory became short (`short`), so no rollout starts that is a process, or is no longer."""
+
+    short: bool
+    available_mib: int
+    reserve_mib: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run ended; `complete` says whether every expected rollout is terminal."""
 
@@ -113,6 +122,7 @@ Event: TypeAlias = (
     | RoomBound
     | EnvironmentFull
     | WorkersUnreached
+    | MemoryShort
     | WorkerDied
     | RunFinished
 )

@@ -14,6 +14,7 @@ from gym_mcp.coordinator.coordinator import Coordinator
 from gym_mcp.coordinator.events import (
     AttemptFailed,
     EnvironmentFull,
+    MemoryShort,
     RolloutFinished,
     RunFinished,
     WorkerDied,
@@ -176,6 +177,8 @@ class Crew(Coordinator):
                 self.emit(AttemptFailed(*message["retry"]))
             elif "full" in message:
                 self._tell_full(message["full"])
+            elif "memory" in message:
+                self.emit(MemoryShort(*message["memory"]))
             elif "error" in message:
                 self._fail(message["error"], message["message"])
             self._feed(hand)
