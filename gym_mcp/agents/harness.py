@@ -9,6 +9,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from gym_mcp.agents.activation import Activation
 from gym_mcp.agents.agent import Agent, AgentOptions, Link
+from gym_mcp.agents.memory import Processes
 from gym_mcp.agents.observations import Names
 from gym_mcp.agents.package import find
 from gym_mcp.agents.place import new_place
@@ -43,6 +44,7 @@ class AgentHarness:
         self.agent = agent
         self.options = options
         self.memory_mib = agent.memory_mib
+        self.processes = Processes()
         self._installed = find(agent.name, agent.package, options.version, options.binary)
         self._skills: Skills | None = None
         self._signs: tuple[Sequence[Signs], Sequence[Signs]] = ((), ())
@@ -111,7 +113,9 @@ class AgentHarness:
                 contained = await self._contained()
                 await self._gateway.start()
                 await self._relay.start()
-                self._setup = Setup(self.agent, self.options, self._installed, self._skills, contained)
+                self._setup = Setup(
+                    self.agent, self.options, self._installed, self._skills, contained, self.processes
+                )
             return self._setup
 
     async def _contained(self) -> bool:

@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gym_mcp.cli.common import emit_json, json_option
-from gym_mcp.cli.eval import INTERRUPTED, drain_on_signals, quiet_option, run, run_to_end, settings_of_flags
+from gym_mcp.cli.eval import DISK, INTERRUPTED, quiet_option, run, settings_of_flags, tell_of_disk
 
 if TYPE_CHECKING:
-    from gym_mcp.coordinator.coordinator import Coordinator
-    from gym_mcp.coordinator.events import Listener
-    from gym_mcp.coordinator.lanes import Lanes
-    from gym_mcp.skill_eval.arms import SkillArm
+    from gym_mcp.coordinator.run import Outcome
     from gym_mcp.skill_eval.experiment import Experiment
 
 _GROUPS: Final = ("components", "usage", "judge_usage", "timing", "harness_facts")
-_OWN: Final = frozenset({"skills", "out", "config", "workers", "quiet", "as_json"})
+_OWN: Final = frozenset({"skills", "out", "config", "workers", "together", "quiet", "as_json"})
 
 
 @click.command(
@@ -104,8 +101,11 @@ def _experiment(
     given = merged(parse_overrides(overrides), settings_of_flags(flags))
     if flags.get("benchmark") and flags.get("environment"):
         raise UsageError("-b and -e: a benchmark names its own environment; give one of the two")
-    for key in sorted({"skills", "other_skills", "workers"} & given.keys()):
+    for key in sorted({"skills", "other_skills", "workers", "together"} & given.keys()):
         raise UsageError(f"--set {key}: eval skills sets that itself")
+    for noun in ("environments", "models"):
+        if noun in given:
+            raise UsageError(f"eval skills: one of the {noun} at a time: arms differ by their skills alone")
     arms = parse_arms(texts) if texts else None
     if out is None:
         config = make_config(given, "eval skills")
@@ -117,28 +117,24 @@ def _experiment(
 
 def _run(experiment: Experiment, quiet: bool) -> bool:
     """Run what is missing; whether all is terminal now."""
-    from gym_mcp.cli.skills_progress import ArmsProgress
+    from gym_mcp.cli.together import Board, attaching
+    from gym_mcp.coordinator.journal import DiskError
+    from gym_mcp.fastloop import run_loop
     from gym_mcp.skill_eval.side_by_side import run_arms
 
-    progress = ArmsProgress(enabled=not quiet)
-    coordinators: list[Coordinator] = []
+    board = Board([arm.name for arm in experiment.arms], enabled=not quiet)
 
-    def listener(arm: SkillArm) -> Listener:
-        return lambda event: progress.on_event(arm.name, event)
-
-    def ready(arm: SkillArm, coordinator: Coordinator, lanes: Lanes) -> None:
-        coordinators.append(coordinator)
-        progress.attach(arm.name, coordinator)
-        drain_on_signals(coordinators, lanes.close)
-
-    async def main() -> bool:
-        outcomes = await run_arms(experiment, listener, ready)
-        return all(outcome.complete for outcome in outcomes)
+    async def main() -> list[Outcome]:
+        with board:
+            return await run_arms(experiment, attaching(board), board.say if not quiet else None)
 
     experiment.lock()
     try:
         experiment.prepare()
-        return run_to_end(main())
+        return all(outcome.complete for outcome in run_loop(main()))
+    except DiskError as e:
+        tell_of_disk(e)
+        raise click.exceptions.Exit(DISK) from None
     finally:
         experiment.discard()
         experiment.unlock()

@@ -16,8 +16,9 @@ from gym_mcp import hub
 from gym_mcp.coordinator.config import RunConfig
 from gym_mcp.coordinator.connect import Parts, connect
 from gym_mcp.coordinator.coordinator import Coordinator
-from gym_mcp.coordinator.events import AttemptFailed, Event
+from gym_mcp.coordinator.events import AttemptFailed, EnvironmentFull, Event, MemoryShort
 from gym_mcp.coordinator.groups import Groups
+from gym_mcp.coordinator.guard import guarded
 from gym_mcp.coordinator.journal import DiskError
 from gym_mcp.coordinator.ramp import ramp
 from gym_mcp.coordinator.rollout import Arm, run_rollout
@@ -56,6 +57,8 @@ class Member(Coordinator):
         self._type = parts.environment_type
         self._channel = channel
         self._room = asyncio.Semaphore(concurrency)
+        self._memory = asyncio.Event()
+        self._memory.set()
         self._tasks = directory.tasks_path.open("rb")
         self._running: set[asyncio.Task[None]] = set()
         self.listen(self._tell)
@@ -73,6 +76,7 @@ class Member(Coordinator):
                 task.add_done_callback(self._followed)
             if message.get("drain"):
                 self._draining = True
+                self.pause(False)
             if message.get("end"):
                 break
             if self.broken is not None:
@@ -88,7 +92,8 @@ class Member(Coordinator):
             self._send_lags()
 
     def _send_lags(self) -> None:
-        self._channel.send({"lags": self.lags.take(), "greatest": self.lags.greatest})
+        told = {"lags": self.lags.take(), "greatest": self.lags.greatest, "waiting": self.waiting}
+        self._channel.send(told)
 
     def _followed(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -138,6 +143,7 @@ class Member(Coordinator):
 
     async def _play(self, order: JSONObject, task: Task[Any], repeat: int) -> None:
         async with self._room:
+            await self._memory.wait()
             if self._draining:
                 return
             row = await run_rollout(self.arm, task, order["index"], repeat, self._on_retry)
@@ -157,10 +163,21 @@ class Member(Coordinator):
         if self._written(self.journal.append, *rows):
             self._channel.send({"id": order["id"], "rows": [compact(row) for row in rows], "at": self._rows.end})
 
+    def pause(self, pause: bool) -> None:
+        """Start nothing more, or go on."""
+        if pause and not self._draining:
+            self._memory.clear()
+        else:
+            self._memory.set()
+
     def _tell(self, event: Event) -> None:
+        if isinstance(event, MemoryShort):
+            self._channel.send({"memory": (event.short, event.available_mib, event.reserve_mib)})
         if isinstance(event, AttemptFailed):
             fields = (event.task_id, event.repeat, event.kind, event.message, event.wait)
             self._channel.send({"retry": fields})
+        elif isinstance(event, EnvironmentFull):
+            self._channel.send({"full": event.message})
 
 
 def report(channel: Channel, error: BaseException) -> None:
@@ -190,7 +207,8 @@ async def _main(sock: socket.socket) -> None:
             arm = make_arm(manifest, config, parts)
             member = Member(arm, directory, parts, config.concurrency, manifest["repeats"], channel)
             channel.send({"ready": os.getpid()})
-            await member.serve()
+            hooks = {"emit": member.emit, "pause": member.pause, "let_one": lambda: member.pause(False)}
+            await guarded(parts.harness, config.max_memory, member.serve, **hooks)
         finally:
             await parts.aclose()
     except Exception as e:

@@ -2,46 +2,58 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Final, TypeAlias
 
-from gym_mcp.coordinator.coordinator import Coordinator
-from gym_mcp.coordinator.events import Listener
-from gym_mcp.coordinator.lanes import Lanes
-from gym_mcp.coordinator.run import Outcome, start
-from gym_mcp.skill_eval.arms import SkillArm
+from gym_mcp.coordinator.events import Event, Listener, RolloutFinished
+from gym_mcp.coordinator.mix import Attach, together
+from gym_mcp.coordinator.run import OnReady, Outcome
 from gym_mcp.skill_eval.experiment import Experiment
 
-OnReady = Callable[[SkillArm, Coordinator, Lanes], None]
+Say: TypeAlias = Callable[[str, str], None]
+"""What is told of an arm: (its name, a line)."""
+FIRST: Final = 10
+"""Rollouts after which an arm that has loaded no skill is told of: the experiment may show nothing."""
 
 
-async def run_arms(
-    experiment: Experiment, listener: Callable[[SkillArm], Listener], on_ready: OnReady
-) -> list[Outcome]:
+async def run_arms(experiment: Experiment, attach: Attach, say: Say | None = None) -> list[Outcome]:
     """Run what the arms still lack. The caller holds the experiment's lock.
 
-    `UsageError` when an arm is refused, which ends the others: what was journalled is kept.
+    The first error of an arm is raised once all have ended: what was journalled is kept.
     """
     configs = experiment.configs()
-    lanes = Lanes([arm.name for arm in experiment.arms], configs[0].concurrency, configs[0].seed)
 
-    async def one(number: int) -> Outcome:
-        arm, lane = experiment.arms[number], lanes.lanes[number]
+    def attach_arm(number: int) -> tuple[Iterable[Listener], OnReady]:
+        listeners, on_ready = attach(number)
+        arm = experiment.arms[number]
+        more = [] if say is None or arm.is_control else [Unused(arm.name, say)]
+        return [*listeners, *more], on_ready
 
-        def ready(coordinator: Coordinator) -> None:
-            lane.join(coordinator)
-            on_ready(arm, coordinator, lanes)
-
-        return await start(configs[number], experiment.run_of(arm), [listener(arm)], ready)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(i)) for i in range(len(configs))]
-    except BaseExceptionGroup as errors:
-        raise _first(errors) from None
-    return [task.result() for task in tasks]
+    outs = [experiment.run_of(arm) for arm in experiment.arms]
+    found = await together(configs, configs[0].concurrency, attach_arm, outs=outs, in_step=configs[0].seed)
+    outcomes = []
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+        outcomes.append(one)
+    return outcomes
 
 
-def _first(error: BaseException) -> BaseException:
-    """One of the errors of a group: arms that are refused are refused for the same reason."""
-    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+class Unused:
+    """Tells, once, of an arm whose first rollouts load no skill."""
+
+    def __init__(self, arm: str, say: Say) -> None:
+        self._arm = arm
+        self._say = say
+        self._ended = 0
+
+    def __call__(self, event: Event) -> None:
+        if not isinstance(event, RolloutFinished) or self._ended >= FIRST:
+            return
+        skills = (event.row.get("harness_facts") or {}).get("skills")
+        if isinstance(skills, dict) and any(isinstance(skill.get("loaded"), dict) for skill in skills.values()):
+            self._ended = FIRST
+            return
+        self._ended += 1
+        if self._ended == FIRST:
+            self._say(self._arm, f"none of the first {FIRST} rollouts loaded a skill (docs/skills.md)")

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from gym_mcp.cli.main import main
+from gym_mcp.coordinator.events import RolloutFinished, RunFinished
 from gym_mcp.coordinator.journal import rewrite
+from gym_mcp.skill_eval.side_by_side import Unused
 from gym_mcp.types import JSONObject
 from tests.cli.support import COMMAND, process_env
 from tests.coordinator.kit import read_lines
-from tests.skill_eval.kit import LAB, reader, skill_folder
+from tests.skill_eval.kit import LAB, facts, reader, skill_folder
 
 
 class Bench:
@@ -59,7 +61,7 @@ def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 def test_every_arm_is_a_run_of_its_own_with_a_copy_of_its_skills(bench: Bench) -> None:
     code, out, err = bench.new("--repeats", "2", "--concurrency", "1")
     assert code == 0, err
-    assert "mine less none" in out and "other less mine" in out and "mine: 4 tasks x 2 = 8 rollouts" in err
+    assert "mine less none" in out and "other less mine" in out and err.count("4 tasks x 2 = 8 rollouts") == 3
     assert (bench.out / "skills" / "mine" / "counting" / "SKILL.md").read_text() == (
         bench.mine / "counting" / "SKILL.md"
     ).read_text()
@@ -94,7 +96,7 @@ def test_what_is_there_goes_on_without_saying_everything_again(bench: Bench) -> 
     before = bench.rows("none"), bench.rows("mine")
     code, out, err = bench.skills("--json")
     assert code == 0, err
-    assert "mine: 4 tasks x 1 = 4 rollouts, 3 done already" in err
+    assert "4 tasks x 1 = 4 rollouts, 3 done already" in err
     assert bench.rows("none") == before[0] and bench.rows("mine")[:3] == before[1]
     assert json.loads(out)["complete"] and len(bench.rows("other")) == 4
     assert main(["eval", "resume", "-q", str(bench.out / "runs" / "mine")]) == 0
@@ -118,6 +120,29 @@ def test_what_changed_is_refused(bench: Bench) -> None:
     assert len(bench.rows("mine")) == 4 and bench.report()["complete"]
 
 
+def test_one_arm_that_is_refused_costs_the_others_nothing(bench: Bench) -> None:
+    assert bench.new()[0] == 0
+    path = bench.out / "runs" / "none" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["identity"]["seed"] = 7
+    path.write_text(json.dumps(manifest))
+    bench.refused(bench.skills(), "runs/none: holds another run (seed: 7 -> 0)")
+    assert main(["eval", "show", str(bench.out / "runs" / "mine")]) == 0 and len(bench.rows("mine")) == 4
+
+
+def test_an_arm_that_loads_nothing_is_told_of_early() -> None:
+    said: list[tuple[str, str]] = []
+    listen = Unused("mine", lambda arm, line: said.append((arm, line)))
+    for _ in range(30):
+        listen(RolloutFinished({"harness_facts": facts(False)["harness_facts"]}))
+    assert said == [("mine", "none of the first 10 rollouts loaded a skill (docs/skills.md)")]
+    listen = Unused("mine", lambda arm, line: said.append((arm, line)))
+    for i in range(30):
+        listen(RolloutFinished(facts(i == 8)))
+        listen(RunFinished(False))
+    assert len(said) == 1
+
+
 def test_skills_that_changed_are_refused(bench: Bench) -> None:
     assert bench.new(arms="mine,none")[0] == 0
     (bench.mine / "counting" / "notes.md").write_text("More.")
@@ -137,6 +162,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "a metric": (("--skills", "mine,none", "--metric", "rewrad"), "no such number; did you mean `reward`?"),
     "workers": (("--skills", "mine,none", "--set", "workers=2"), "eval skills sets that itself"),
     "skills by --set": (("--skills", "mine,none", "--set", "skills=mine"), "eval skills sets that itself"),
+    "two models": (("--skills", "mine,none", "-m", "builtin/null"), "one of the models at a time"),
     "two environments": (("--skills", "mine,none", "-b", "gsm8k"), "-b and -e"),
 }
 
@@ -164,7 +190,8 @@ def test_a_folder_with_something_else_is_left_alone(bench: Bench) -> None:
 
 def test_credentials_are_not_kept(bench: Bench) -> None:
     down = ("-m", "openai-chat/m", "--base-url", "http://me:secret@127.0.0.1:1/v1", "--max-retries", "0")
-    code, out, _ = bench.new(*down, arms="mine,none")
+    about = ("-e", str(LAB), "-H", str(bench.harness), "--limit", "4", "--skills", "mine,none")
+    code, out, _ = bench.skills(*about, *down)
     assert code == 0 and "model 4" in out and "Cannot tell: no task has a score in both runs." in out
     assert all(b"secret" not in path.read_bytes() for path in bench.out.rglob("*") if path.is_file())
     bench.refused(bench.skills(), "give it again")
@@ -207,7 +234,7 @@ def test_an_interrupt_lets_what_runs_finish_in_all_arms(bench: Bench) -> None:
         started.send_signal(signal.SIGINT)
         out, err = started.communicate(timeout=30)
     assert started.returncode == 130
-    assert b"interrupted: finishing what runs" in err and b"go on with: gym-mcp eval skills --out" in err
+    assert b"interrupted: finishing" in err and b"go on with: gym-mcp eval skills --out" in err
     done = [len(bench.rows(arm)) for arm in ("mine", "none")]
     assert 0 < sum(done) < 16 and abs(done[0] - done[1]) <= 1
     assert b"have not run yet" in out and not bench.report()["complete"]
