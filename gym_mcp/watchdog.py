@@ -6,13 +6,17 @@ locks and socket calls; on other threads an asynchronous exception, which only r
 
 from __future__ import annotations
 
+import _weakrefset
 import asyncio
 import ctypes
+import gc
 import os
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -28,6 +32,21 @@ class CallTimeout(BaseException):
 
 class TimeUp(TimeoutError):
     """A call passed its time limit; an author's own `TimeoutError` is not one of these."""
+
+
+_WEAK: Final = (weakref.__file__, _weakrefset.__file__)
+
+
+def _deaf(frame: FrameType | None) -> bool:
+    """Whether Python would print and forget what is raised here: in finalizers and in the callbacks of weak
+    references and of the collector."""
+    collector = [getattr(callback, "__code__", None) for callback in gc.callbacks]
+    while frame is not None and frame.f_code is not Watchdog.run.__code__:
+        code = frame.f_code
+        if code.co_name == "__del__" or code.co_filename in _WEAK or code in collector:
+            return True
+        frame = frame.f_back
+    return False
 
 
 class Watchdog:
@@ -68,8 +87,9 @@ class Watchdog:
         except BaseException as e:  # SystemExit and the like: author code must not end the run
             raise RuntimeError(repr(e)) from None
 
-    def _on_signal(self, signum: int, frame: Any) -> None:
-        if self._deadline and time.monotonic() >= self._deadline:
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        late = time.monotonic() - self._deadline
+        if self._deadline and late >= 0 and not (late < AGAIN and _deaf(frame)):  # the next tick sends another
             self._deadline = time.monotonic() + AGAIN
             raise CallTimeout
 

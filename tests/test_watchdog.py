@@ -183,6 +183,40 @@ def test_after_a_call_the_thread_is_left_alone(where: Where) -> None:
     assert where(work) == "untouched"
 
 
+class Finalized:
+    """Its finalizer takes a while."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __del__(self) -> None:
+        time.sleep(self.seconds)
+
+
+def test_it_waits_for_the_end_of_what_would_forget_it() -> None:
+    """What is raised there is printed, goes nowhere, and would be blamed on whoever runs at the time."""
+
+    def work() -> None:
+        for _ in range(4):
+            Finalized(LIMIT)  # goes at once
+        spin()
+
+    with pytest.raises(TimeUp):
+        watchdog().run(work, (), LIMIT)
+
+
+def test_what_never_leaves_a_finalizer_is_interrupted_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AGAIN", 0.1)
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+
+    def stay() -> None:
+        Finalized(60.0)
+        spin()
+
+    with pytest.raises(TimeUp):
+        watchdog().run(stay, (), LIMIT)
+
+
 def test_a_stray_signal_does_nothing() -> None:
     watchdog()
     os.kill(os.getpid(), signal.SIGURG)
