@@ -174,7 +174,7 @@ async def go_on(
     bound = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None))
     config = config.model_copy(update={"concurrency": bound.allowed})
     if share is not None:
-        share.maximum = min(share.maximum, bound.allowed)
+        share.allow(min(share.maximum, bound.allowed))
     coordinator: Coordinator
     work: Callable[[], Awaitable[bool]]
     if share is None and min(config.workers, config.concurrency, tally.expected - tally.done) > 1:
