@@ -175,7 +175,8 @@ async def go_on(
     room = parts.description.max_live or bound.allowed
     config = config.model_copy(update={"concurrency": min(bound.allowed, room)})
     if share is not None:
-        share.maximum, share.begun = min(share.maximum, config.concurrency), tally.done
+        share.begun = tally.done
+        share.allow(min(share.maximum, config.concurrency))
     coordinator: Coordinator
     work: Callable[[], Awaitable[bool]]
     if share is None and min(config.workers, config.concurrency, tally.expected - tally.done) > 1:

@@ -74,13 +74,14 @@ class Slots:
 
 
 class Share:
-    """One run's part of the slots. `maximum` may be changed while it runs; then `look`."""
+    """One run's part of the slots."""
 
     def __init__(self, slots: Slots, maximum: int, weight: float, each_mib: int) -> None:
         self.maximum = maximum
         self.weight = weight
         self.each_mib = each_mib
-        self.paused = False
+        self.pauses: set[str] = set()
+        """Why nothing of this run starts now; empty: it may."""
         self.in_flight = 0
         self.served = 0
         self.begun = 0
@@ -116,7 +117,7 @@ class Share:
 
     def wants(self) -> bool:
         return (
-            not (self._exhausted or self.paused)
+            not (self._exhausted or self.pauses)
             and self.in_flight < self.maximum
             and self.arrived.is_set()
             and not self._draining()
@@ -144,14 +145,19 @@ class Share:
         task.add_done_callback(self._ended)
         return True
 
-    def pause(self, pause: bool) -> None:
-        """Start nothing more, or go on; what runs goes on all the same, and its slots go to others."""
-        self.paused = pause
+    def pause(self, pause: bool, why: str = "memory") -> None:
+        """Start nothing more, or go on when no other reason is left. What runs goes on; its slots go to others."""
+        (self.pauses.add if pause else self.pauses.discard)(why)
+        self.look()
+
+    def allow(self, maximum: int) -> None:
+        """Never need more than `maximum` slots from now on; what runs above that runs to its end."""
+        self.maximum = maximum
         self.look()
 
     def let_one(self) -> None:
-        """Start one rollout where none runs, paused or not."""
-        if not self.in_flight and not self._exhausted and not self._draining():
+        """Start one rollout where none runs, however little memory there is."""
+        if not (self.in_flight or self._exhausted or self._draining()) and self.pauses <= {"memory"}:
             self.begin(self.served)
 
     def look(self) -> None:

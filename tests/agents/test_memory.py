@@ -58,7 +58,7 @@ def test_the_agent_above_its_limit_is_ended_and_no_other(tmp_path: Path, workers
     _, rows, _ = run(lambda: evaluate(tmp_path, *wishes, max_memory=150, max_attempts=1, workers=workers))
     failure = rows["t0"]["failure"]
     assert failure["kind"] == "harness" and "--max-memory allows 150" in failure["message"], failure
-    assert rows["t0"]["timing"]["seconds"] < 12
+    assert rows["t0"]["timing"]["seconds"] < 15
     assert [rows[t]["outcome"] for t in ("t1", "t2")] == ["scored", "scored"], rows
 
 
@@ -85,7 +85,7 @@ def test_nothing_starts_while_memory_is_short(tmp_path: Path, monkeypatch: pytes
     def on_ready(coordinator: Coordinator) -> None:
         async def look() -> None:
             nonlocal free
-            for _ in range(200):
+            for _ in range(1_500):
                 await asyncio.sleep(0.02)
                 if coordinator.in_flight == 0 and coordinator.tally.done:
                     break

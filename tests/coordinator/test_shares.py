@@ -38,7 +38,7 @@ def test_the_slow_run_holds_its_share_and_the_fast_one_goes_on() -> None:
         slots = Slots(10)
         slow, fast = slots.join(10), slots.join(10)
         async with beside(slots.open()):
-            tasks = await go(slots, (slow, 10, 0.3), (fast, 200, 0.002))
+            tasks = await go(slots, (slow, 10, 9.0), (fast, 200, 0.002))
             await until_full(slots, 10)
             for _ in range(20):
                 assert slow.in_flight == 5
@@ -46,7 +46,8 @@ def test_the_slow_run_holds_its_share_and_the_fast_one_goes_on() -> None:
             await tasks[1]
             await asyncio.sleep(0)
             assert slow.in_flight == 10, "what the other does not need is lent"
-            await tasks[0]
+            tasks[0].cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         assert slots.in_flight == 0
 
     run(main)
@@ -57,7 +58,7 @@ def test_weights_maxima_and_pauses() -> None:
         slots = Slots(12)
         double, single, small = slots.join(12, weight=2.0), slots.join(12), slots.join(1)
         async with beside(slots.open()):
-            tasks = await go(slots, (double, 99, 0.01), (single, 99, 0.01), (small, 9, 0.01))
+            tasks = await go(slots, (double, 199, 0.01), (single, 199, 0.01), (small, 9, 0.01))
             await until_full(slots, 12)
             await asyncio.sleep(0.05)
             seen = (double.in_flight, single.in_flight, small.in_flight)
@@ -65,7 +66,15 @@ def test_weights_maxima_and_pauses() -> None:
             single.pause(True)
             await asyncio.sleep(0.03)
             assert (double.in_flight, single.in_flight) == (11, 0)
+            single.pause(True, "another")
             single.pause(False)
+            await asyncio.sleep(0.02)
+            assert single.in_flight == 0, "there is another reason"
+            single.pause(False, "another")
+            double.allow(2)
+            await asyncio.sleep(0.04)
+            assert double.in_flight <= 2 and single.in_flight >= 9
+            double.allow(12)
             await asyncio.gather(*tasks)
 
     run(main)
@@ -139,8 +148,8 @@ def test_memory_bounds_all_runs_together_and_lets_each_have_one() -> None:
         slots = Slots(20, memory_mib=1_000)
         big, small, none = slots.join(20, each_mib=400), slots.join(20, each_mib=100), slots.join(20)
         async with beside(slots.open()):
-            tasks = await go(slots, (big, 20, 0.2), (small, 20, 0.2), (none, 20, 0.2))
-            await asyncio.sleep(0.1)
+            tasks = await go(slots, (big, 20, 9.0), (small, 20, 9.0), (none, 20, 9.0))
+            await until_full(slots, 20)
             assert 400 * big.in_flight + 100 * small.in_flight <= 1_000
             assert big.in_flight >= 1 and small.in_flight >= 2
             assert none.in_flight == 20 - big.in_flight - small.in_flight

@@ -3,67 +3,112 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import deque
 
 from gym_mcp.models.lanes import Lane, Lanes
 from gym_mcp.models.limiter import AdaptiveLimiter
 from tests.support import run
 
 
-async def calls(
-    lane: Lane, name: str, count: int, seconds: float, ended: Counter[str], peak: Counter[str]
-) -> None:
-    """`count` calls at once, each of `seconds`."""
+class Calls:
+    """Calls of one run, each held until it is let go."""
 
-    async def one() -> None:
-        await lane.acquire()
-        peak[name] = max(peak[name], lane.in_flight)
-        await asyncio.sleep(seconds)
-        lane.release()
-        ended[name] += 1
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.ended = 0
+        self._ends: deque[asyncio.Event] = deque()
+        self._tasks: list[asyncio.Task[None]] = []
 
-    async with asyncio.TaskGroup() as group:
+    def begin(self, count: int) -> None:
+        self._tasks += [asyncio.create_task(self._one()) for _ in range(count)]
+
+    async def _one(self) -> None:
+        await self.lane.acquire()
+        end = asyncio.Event()
+        self._ends.append(end)
+        await end.wait()
+        self.lane.release()
+        self.ended += 1
+
+    async def end(self, count: int = 1) -> None:
+        """Let the oldest go."""
         for _ in range(count):
-            group.create_task(one())
+            self._ends.popleft().set()
+            for _ in range(4):  # until whoever follows has begun
+                await asyncio.sleep(0)
+
+    async def all(self) -> None:
+        async with asyncio.timeout(5):
+            while self._ends or self.lane.line:
+                await self.end(min(1, len(self._ends)))
+                await asyncio.sleep(0)
+            await asyncio.gather(*self._tasks)
+
+
+def lanes_of(limit: int, *weights: float) -> list[Calls]:
+    lanes = Lanes(AdaptiveLimiter(limit))
+    return [Calls(lanes.lane(weight)) for weight in weights]
+
+
+async def settle() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def test_a_thousand_waiting_calls_of_one_run_do_not_keep_anothers_waiting() -> None:
     async def main() -> None:
-        lanes = Lanes(AdaptiveLimiter(10))
-        crowd, single = lanes.lane(), lanes.lane()
-        ended, peak = Counter[str](), Counter[str]()
-        many = asyncio.create_task(calls(crowd, "crowd", 500, 0.002, ended, peak))
-        await asyncio.sleep(0.005)
+        crowd, single = lanes_of(10, 1.0, 1.0)
+        crowd.begin(1_000)
+        await settle()
         for _ in range(5):
-            await calls(single, "single", 1, 0.002, ended, peak)
-        assert ended["crowd"] < 200
-        await many
-        assert lanes.limiter.in_flight == lanes.limiter.waiting == crowd.waiting == 0
+            single.begin(1)
+            await settle()
+            assert single.lane.in_flight == 0
+            await crowd.end()
+            assert single.lane.in_flight == 1, "the next place is its"
+            await single.end()
+        assert single.ended == 5 and crowd.ended == 5
+        await crowd.all()
+        assert crowd.lane.limiter.in_flight == crowd.lane.limiter.waiting == crowd.lane.waiting == 0
 
     run(main)
 
 
 def test_a_run_of_long_answers_holds_its_part_of_the_limit() -> None:
     async def main() -> None:
-        lanes = Lanes(AdaptiveLimiter(10))
-        slow, fast = lanes.lane(), lanes.lane()
-        ended, peak = Counter[str](), Counter[str]()
-        async with asyncio.TaskGroup() as group:
-            quick = group.create_task(calls(fast, "fast", 400, 0.002, ended, peak))
-            late = group.create_task(calls(slow, "slow", 20, 0.2, ended, peak))
-            await asyncio.sleep(0.1)
-            assert slow.in_flight == fast.in_flight == 5
-            await quick
-            await asyncio.sleep(0.02)
-            assert slow.in_flight == 10  # what the other does not use any more
-            await late
+        fast, slow = lanes_of(10, 1.0, 1.0)
+        fast.begin(40)
+        slow.begin(20)
+        await settle()
+        assert (fast.lane.in_flight, slow.lane.in_flight) == (10, 0)
+        await fast.end(30)
+        assert (fast.lane.in_flight, slow.lane.in_flight) == (5, 5)
+        await fast.all()
+        assert slow.lane.in_flight == 10, "what the other does not use any more"
+        await slow.all()
 
     run(main)
 
 
-def test_weights_and_a_limit_of_one() -> None:
+def test_weights() -> None:
     async def main() -> None:
-        lanes = Lanes(AdaptiveLimiter(1))
+        heavy, light = lanes_of(9, 2.0, 1.0)
+        heavy.begin(30)
+        light.begin(30)
+        await settle()
+        await heavy.end(12)
+        assert (heavy.lane.in_flight, light.lane.in_flight) == (6, 3)
+        await light.end(5)
+        assert (heavy.lane.in_flight, light.lane.in_flight) == (6, 3)
+        await heavy.all()
+        await light.all()
+
+    run(main)
+
+
+def test_a_single_place_goes_round() -> None:
+    async def main() -> None:
+        limiter = Lanes(AdaptiveLimiter(1))
         order: list[str] = []
 
         async def call(lane: Lane, name: str) -> None:
@@ -72,22 +117,12 @@ def test_weights_and_a_limit_of_one() -> None:
             await asyncio.sleep(0)
             lane.release()
 
-        a, b = lanes.lane(), lanes.lane()
+        a, b = limiter.lane(), limiter.lane()
         async with asyncio.TaskGroup() as group:
-            for _ in range(4):
-                group.create_task(call(a, "a"))
-            for _ in range(4):
-                group.create_task(call(b, "b"))
+            for lane, name in ((a, "a"), (b, "b")):
+                for _ in range(4):
+                    group.create_task(call(lane, name))
         assert 2 <= order[:6].count("b") <= 3, order
-
-        wide = Lanes(AdaptiveLimiter(9))
-        heavy, light = wide.lane(2.0), wide.lane()
-        ended, peak = Counter[str](), Counter[str]()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(calls(heavy, "heavy", 100, 0.004, ended, peak))
-            group.create_task(calls(light, "light", 100, 0.004, ended, peak))
-            await asyncio.sleep(0.03)
-            assert (heavy.in_flight, light.in_flight) == (6, 3)
 
     run(main)
 
