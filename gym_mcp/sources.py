@@ -106,7 +106,7 @@ def _follow_verifier(package: Path, name: str, found: set[Path]) -> None:
             continue
         found.add(file)
         text = read_source(file)
-        found.update(_named_beside(file, text))
+        found.update(named_beside(file, text))
         for level, imported in _imports(text):
             if level:
                 inner = file.parents[level - 1].relative_to(package).parts
@@ -115,7 +115,7 @@ def _follow_verifier(package: Path, name: str, found: set[Path]) -> None:
                 _follow_verifier(package, imported.removeprefix("verifiers."), found)
 
 
-def _named_beside(file: Path, text: str) -> Iterator[Path]:
+def named_beside(file: Path, text: str) -> Iterator[Path]:
     """Data files (`prompts`, `units.json`) that stand beside a module whose text names them."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isprintable():

@@ -82,6 +82,11 @@ usage, 3 the disk gave out, 130 interrupted.""",
     help="Worker processes that share the rollouts.  [default: 1]",
 )
 @click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Run on a Ray cluster: auto, local, HOST:PORT, ray://HOST:PORT. --workers: actors.  [default: all CPUs]",
+)
+@click.option(
     "--seed", type=int, metavar="N", help="Seeds every episode, with its task's id and repeat.  [default: 0]"
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The run directory.  [default: runs/NAME-xxxxxx]")
@@ -159,6 +164,7 @@ Examples:
 @click.option("--base-url", help="Where the model is served now.")
 @click.option("--concurrency", type=click.IntRange(1), metavar="N", help="Rollouts at a time, at most.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes that share the rollouts.")
+@click.option("--ray", metavar="ADDRESS", help="Go on on a Ray cluster; without it, on this machine.")
 @quiet_option
 @json_option
 @click.pass_context
@@ -170,6 +176,7 @@ def resume_command(
     base_url: str | None,
     concurrency: int | None,
     workers: int | None,
+    ray: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -182,7 +189,7 @@ def resume_command(
     from gym_mcp.coordinator.run import resume
 
     def go(*parts: Any) -> Awaitable[Outcome]:
-        asked: Any = {"base_url": base_url, "concurrency": concurrency, "workers": workers}
+        asked: Any = {"base_url": base_url, "concurrency": concurrency, "workers": workers, "ray": ray}
         return resume(run_dir, *parts, retry_failed=retry_failed, **asked)
 
     _finish(ctx, [_drive(go, quiet)], as_json)

@@ -44,7 +44,9 @@ class RunConfig(BaseModel):
     limit: int | None = Field(default=None, ge=1)
     repeats: int = Field(default=1, ge=1)
     concurrency: int = Field(default=64, ge=1)
-    workers: int = Field(default=1, ge=1)
+    workers: int | None = Field(default=None, ge=1)
+    ray: str | None = None
+    resources: dict[str, float] = {}
     seed: int = 0
     limits: LimitSettings = LimitSettings()
     sampling: dict[str, Any] = {}

@@ -46,6 +46,7 @@ async def start(
     """Run `config` in a new directory, or go on in `out` when it holds this very run."""
     parts = await connect(config)
     try:
+        parts.join_cluster(config)
         directory = RunDirectory.new(out, _slug(f"{config.benchmark or parts.description.name}-{config.model}"))
         directory.lock()
         try:
@@ -81,6 +82,7 @@ async def resume(
     base_url: str | None = None,
     concurrency: int | None = None,
     workers: int | None = None,
+    ray: str | None = None,
     retry_failed: bool = False,
 ) -> Outcome:
     """Run what `path` still lacks.
@@ -99,10 +101,13 @@ async def resume(
             )
         _ask_for_credentials(manifest["config"], base_url)
         given = (("base_url", base_url), ("concurrency", concurrency), ("workers", workers))
-        over = {k: v for k, v in given if v is not None}
-        config = make_config({**manifest["config"], **over}, str(path))
+        over: JSONObject = {k: v for k, v in given if v is not None}
+        if manifest["config"].get("ray"):  # where a run runs is not what it is: the cluster may be gone
+            over = {"workers": None, **over}
+        config = make_config({**manifest["config"], **over, "ray": ray}, str(path))
         parts = await connect(config)
         try:
+            parts.join_cluster(config)
             await _prepare(directory, manifest, config, parts, listeners)
             if retry_failed:
                 set_failed_aside(directory, groups=parts.description.groups)
@@ -159,11 +164,17 @@ async def _go_on(
     if parts.description.groups:
         groups = Groups(directory.waiting_path, parts.client, tally.repeats)
         groups.load(done)
-    bound = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None))
+    here = None if parts.cluster else getattr(parts.harness, "memory_mib", None)
+    bound = bound_by_memory(config.concurrency, here)
     config = config.model_copy(update={"concurrency": bound.allowed})
     coordinator: Coordinator
     work: Callable[[], Awaitable[bool]]
-    if min(config.workers, config.concurrency, tally.expected - tally.done) > 1:
+    if parts.cluster is not None and tally.done < tally.expected:
+        from gym_mcp.cluster.start import make_cluster_crew
+
+        arm = make_arm(manifest, config, parts)
+        coordinator, work = make_cluster_crew(parts.cluster, directory, arm, config, parts, tally, done, groups)
+    elif min(config.workers or 1, config.concurrency, tally.expected - tally.done) > 1:
         from gym_mcp.crew.start import make_crew
 
         arm = make_arm(manifest, config, parts)

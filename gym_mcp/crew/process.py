@@ -27,7 +27,7 @@ ENDING: Final = 20.0
 class WorkerProcess:
     """A process of the run's group. It holds the run's lock too: while it lives, nobody else takes the run up."""
 
-    def __init__(self, lock: int) -> None:
+    def __init__(self, lock: int | None = None) -> None:
         ours, theirs = socket.socketpair()
         where = str(Path(gym_mcp.__file__).resolve().parent.parent)
         try:
@@ -35,18 +35,18 @@ class WorkerProcess:
                 [sys.executable, "-P", "-c", _BOOT, where, str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # stdout is for the result of the run
-                pass_fds=(theirs.fileno(), lock),
+                pass_fds=[theirs.fileno(), *([] if lock is None else [lock])],
             )
         finally:
             theirs.close()
-        self._socket = ours
+        self.socket = ours
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     async def connect(self) -> Channel:
-        return await Channel.over(self._socket)
+        return await Channel.over(self.socket)
 
     def kill(self) -> None:
         self._process.kill()

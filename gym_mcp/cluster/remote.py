@@ -1,0 +1,141 @@
+"""The run's side of an actor: the messages of its worker process, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+import gym_mcp
+from gym_mcp.cluster import foreman
+from gym_mcp.cluster.needs import actor_options
+from gym_mcp.crew.channel import Channel
+from gym_mcp.errors import one_line
+from gym_mcp.types import JSONObject
+
+_SILENCE: Final = 6 * foreman.QUIET
+"""Seconds without a sign of life after which an actor counts as lost. It shows one much more often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cargo:
+    """What each actor is given: the settings, the keys of endpoints, and a reference to the parcel of files."""
+
+    setup: bytes
+    keys: Mapping[str, str]
+    parcel: Any
+
+
+class Places:
+    """Makes actors in a cluster."""
+
+    def __init__(self, ray: Any, needs: Mapping[str, float], cargo: Cargo) -> None:
+        # By value: where nothing of ours is installed, it says so instead of not being found.
+        ray.cloudpickle.register_pickle_by_value(foreman)
+        self.ray = ray
+        self._cargo = cargo
+        self._class = ray.remote(
+            max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD", **actor_options(needs)
+        )(foreman.Foreman)
+
+    def actor(self) -> tuple[Any, Any]:
+        """An actor that starts where there is room, and a reference to the answer of its `begin`.
+
+        Keys are an argument of a method: those of the constructor stand in the cluster's tables.
+        """
+        actor = self._class.remote()
+        cargo = self._cargo
+        return actor, actor.begin.remote(gym_mcp.__version__, cargo.setup, dict(cargo.keys), cargo.parcel)
+
+
+class RemoteProcess:
+    """A worker process on some node. `lost` says why nothing more is heard of it, if that is how it ended."""
+
+    def __init__(self, places: Places, actor: Any) -> None:
+        self.pid = 0
+        self.where = ""
+        """The node's address, once it has one."""
+        self.status: int | None = None
+        self.lost = ""
+        self._kill: Callable[[], None] = lambda: places.ray.kill(actor)
+
+    def kill(self) -> None:
+        self._kill()
+
+    async def ended(self) -> int | None:
+        """Its exit status; None when it was lost. The actor is let go."""
+        self._kill()
+        return self.status
+
+
+class RemoteChannel(Channel):
+    """Messages through an actor's methods: one call is always on its way to bring whatever there will be."""
+
+    def __init__(self, process: RemoteProcess, actor: Any, begun: Any) -> None:
+        self._process = process
+        self._actor = actor
+        self._begun = begun
+        self._pending = []
+
+    def flush(self) -> None:
+        if self._pending:
+            try:
+                self._actor.take.remote(b"".join(self._pending))
+            except Exception as e:  # a connection to the cluster that is gone; `tell` finds the same
+                self._process.lost = one_line(e)
+        self._pending.clear()
+
+    async def messages(self) -> AsyncIterator[JSONObject]:
+        """What the process says, until it ends or is lost. A message's `lines` are those that followed it."""
+        process = self._process
+        try:
+            begun = await self._begun
+            process.where = begun["where"]
+            if "error" in begun:
+                yield {"error": "usage", "message": f"--ray: node {process.where}: {begun['error']}"}
+                return
+            yield {"placed": True}
+            rest = b""
+            while process.status is None:
+                async with asyncio.timeout(_SILENCE):
+                    said, process.status = await self._actor.tell.remote()
+                found, rest = messages_in(rest + said)
+                for message in found:
+                    if "error" in message:
+                        message["message"] = f"node {process.where}: {message['message']}"
+                    yield message
+        except TimeoutError:
+            process.lost = f"no sign of life for {_SILENCE:g} s"
+        except Exception as e:  # the actor died, or the way to it is gone: one and the same to a run
+            process.lost = _why(e)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+def messages_in(data: bytes) -> tuple[list[JSONObject], bytes]:
+    """Whole messages with the lines that belong to them, and the bytes of one that is not all there."""
+    found: list[JSONObject] = []
+    lines = io.BytesIO(data).readlines()
+    at = used = 0
+    while at < len(lines) and lines[at].endswith(b"\n"):
+        message: JSONObject = orjson.loads(lines[at])
+        end = at + 1 + message.get("lines", 0)
+        if end > len(lines) or not lines[end - 1].endswith(b"\n"):
+            break
+        if "lines" in message:
+            message["lines"] = lines[at + 1 : end]
+        found.append(message)
+        used += sum(map(len, lines[at:end]))
+        at = end
+    return found, data[used:]
+
+
+def _why(error: Exception) -> str:
+    """An error of Ray's in a few words: its own are paragraphs."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]:.200}" if lines else one_line(error)

@@ -1,0 +1,91 @@
+"""From a run's settings to its crew on a cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+
+from gym_mcp.cluster.crew import ClusterCrew
+from gym_mcp.cluster.needs import needs_of
+from gym_mcp.cluster.parcel import Parcel, pack
+from gym_mcp.cluster.remote import Cargo, Places
+from gym_mcp.cluster.session import AUTO, Session, join
+from gym_mcp.coordinator.config import RunConfig
+from gym_mcp.coordinator.connect import Parts, identity, is_url
+from gym_mcp.coordinator.groups import Groups
+from gym_mcp.coordinator.rollout import Arm
+from gym_mcp.coordinator.rundir import RunDirectory
+from gym_mcp.crew.orders import plan
+from gym_mcp.crew.shared_journal import SharedJournal
+from gym_mcp.crew.start import refuse_recorded_judge, task_reader, waiting_room
+from gym_mcp.environment import Environment
+from gym_mcp.metrics.tally import Tally
+from gym_mcp.models.keys import variables
+from gym_mcp.server.keys import VARIABLE, client_key
+from gym_mcp.types import JSONObject
+
+_KEYS: Final = ("_API_KEY", "_TOKEN")
+
+
+def join_for(config: RunConfig, cls: type[Environment[Any]]) -> Session:
+    """The cluster of a run, before the run leaves anything anywhere. `UsageError` for what does not fit."""
+    refuse_recorded_judge(config, "--ray")
+    needs_of(cls.needs, config.resources)
+    return join(config.ray or AUTO)
+
+
+def make_cluster_crew(
+    session: Session,
+    directory: RunDirectory,
+    arm: Arm,
+    config: RunConfig,
+    parts: Parts,
+    tally: Tally,
+    done: bytearray,
+    groups: Groups | None,
+) -> tuple[ClusterCrew, Callable[[], Awaitable[bool]]]:
+    """The crew of a run, and what it has to do. The caller holds the run's lock."""
+    needs = needs_of(parts.environment_type.needs, config.resources)
+    parcel = pack(config, parts)
+    cargo = Cargo(orjson.dumps(_setup(config, arm, parcel)), keys_for(config), session.ray.put(parcel.data))
+    waiting = waiting_room(directory, tally, groups)
+    crew = ClusterCrew(
+        arm,
+        SharedJournal(directory.rollouts_path),
+        tally,
+        config.concurrency,
+        session=session,
+        places=Places(session.ray, needs, cargo),
+        needs=needs,
+        asked=config.workers,
+        identity=identity(config, parts, ""),
+        tasks=directory.tasks_path,
+        task_at=task_reader(directory, parts),
+        waiting=waiting,
+    )
+    orders = plan(directory.tasks_path, tally.repeats, done, groups.give if groups is not None else None)
+    return crew, lambda: crew.run_orders(orders)
+
+
+def _setup(config: RunConfig, arm: Arm, parcel: Parcel) -> JSONObject:
+    """The first message to a worker process on a node."""
+    return {
+        "config": config.model_dump(mode="json"),
+        "workers": max(1, min(config.workers or 1, config.concurrency)),
+        "run_id": arm.run_id,
+        "moved": parcel.moved,
+        "hubs": parcel.hubs,
+    }
+
+
+def keys_for(config: RunConfig) -> dict[str, str]:
+    """What goes to the nodes of this machine's environment: all of `.env`, and keys and tokens by their names."""
+    found = variables({})
+    found.update((k, v) for k, v in os.environ.items() if v and k.endswith(_KEYS))
+    if is_url(config.environment):
+        found[VARIABLE] = client_key(urlsplit(config.environment).port)
+    return found
