@@ -149,7 +149,7 @@ def run(
         outcomes.append(_drive(lambda *parts, one=one: start(one, out, *parts), quiet))
         if not outcomes[-1].complete:
             break
-    _finish(ctx, outcomes, as_json)
+    _finish(ctx, outcomes, as_json, configs[0].ray)
 
 
 @click.command(
@@ -192,7 +192,7 @@ def resume_command(
         asked: Any = {"base_url": base_url, "concurrency": concurrency, "workers": workers, "ray": ray}
         return resume(run_dir, *parts, retry_failed=retry_failed, **asked)
 
-    _finish(ctx, [_drive(go, quiet)], as_json)
+    _finish(ctx, [_drive(go, quiet)], as_json, ray)
 
 
 @click.command("show", epilog="\b\nExample:\n  gym-mcp eval show runs/mcqa-builtin-noisy-oracle-3f9a1c")
@@ -258,7 +258,7 @@ def _drain_on_signals(coordinator: Coordinator) -> None:
         loop.add_signal_handler(number, on_signal)
 
 
-def _finish(ctx: click.Context, outcomes: list[Outcome], as_json: bool) -> None:
+def _finish(ctx: click.Context, outcomes: list[Outcome], as_json: bool, ray: str | None) -> None:
     if as_json and len(outcomes) > 1:
         emit_json({"runs": [_as_json(o) for o in outcomes]})
     else:
@@ -269,7 +269,10 @@ def _finish(ctx: click.Context, outcomes: list[Outcome], as_json: bool) -> None:
 
         click.echo(grid(outcomes))
     if not outcomes[-1].complete:
-        click.echo(f"gym-mcp: interrupted; go on with: gym-mcp eval resume {outcomes[-1].run_dir}", err=True)
+        there = f" --ray {ray}" if ray else ""
+        click.echo(
+            f"gym-mcp: interrupted; go on with: gym-mcp eval resume {outcomes[-1].run_dir}{there}", err=True
+        )
         ctx.exit(INTERRUPTED)
 
 

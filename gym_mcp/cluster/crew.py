@@ -27,7 +27,7 @@ from gym_mcp.metrics.tally import Tally
 from gym_mcp.types import JSONObject, Task
 
 _LOOK: Final = 2.0
-_PATIENCE: Final = 8.0
+_PATIENCE: Final = 10.0
 """Seconds that an actor may take to find a node before it is said that it waits for one."""
 _LOSSES: Final = 3
 """Nodes that may be lost with an order until it is suspected of losing them."""
@@ -130,8 +130,6 @@ class ClusterCrew(Crew):
         super()._welcome(hand, message)
         self._fits[hand] = message["fits"]
         self._share_out()
-        for other in self._hands:
-            self._feed(other)
 
     def _share_out(self) -> None:
         """Give each actor that is ready its part of the run's concurrency; of its node's memory, too."""
@@ -140,6 +138,26 @@ class ClusterCrew(Crew):
         for hand, share in zip(ready, shares_of(self.concurrency, len(ready)) if ready else (), strict=False):
             fits = self._fits[hand] // nodes.count(self._process(hand).where)
             hand.share = max(1, min(share, fits))
+
+    def _feed(self, hand: Hand) -> None:
+        """Feed a hand, and then the others: those that came late wait for what the first ones let go."""
+        super()._feed(hand)
+        if self.in_flight < self.concurrency and (self._returned or not self._exhausted):
+            for other in self._hands:
+                super()._feed(other)
+
+    def _draw(self, hand: Hand) -> list[Order]:
+        """As many orders as the actor has room for, and the run. A whole group may be more than an actor's part."""
+        orders: list[Order] = []
+        room, left = hand.room, self.concurrency - self.in_flight
+        while min(room, left) > 0 and (order := self._next()) is not None:
+            if order.size > left and (orders or self.in_flight):
+                self._returned.appendleft(order)
+                break
+            orders.append(order)
+            room -= order.size
+            left -= order.size
+        return orders
 
     def _let_go(self) -> None:
         super()._let_go()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 import socket
+import sys
 import threading
 import warnings
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 from gym_mcp.errors import UsageError, one_line
 
@@ -18,12 +21,33 @@ _ANSWER: Final = 12.0
 """Seconds for a connection, and then for the cluster's answer. Ray itself would try for minutes."""
 
 
+class _WithoutRay(io.TextIOBase):
+    """A stdout that lets everything through but what Ray's threads print: stdout is for the result of the run."""
+
+    def __init__(self, stdout: TextIO) -> None:
+        self._stdout = stdout
+
+    def write(self, text: str) -> int:
+        if threading.current_thread().name.startswith("ray_"):
+            return len(text)
+        return self._stdout.write(text)
+
+    def flush(self) -> None:
+        self._stdout.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stdout, name)
+
+
 class Session:
     """A connection that `leave` ends, unless somebody else had made it."""
 
     def __init__(self, ray: Any, *, ours: bool) -> None:
         self.ray = ray
         self._ours = ours
+        self._stdout = contextlib.ExitStack()
+        if ours:
+            self._stdout.enter_context(contextlib.redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))))
 
     def capacity(self) -> dict[str, float]:
         """What all nodes have together: `CPU`, `GPU`, `memory` in bytes, and resources of the cluster's own."""
@@ -38,6 +62,7 @@ class Session:
         if self._ours:
             self._ours = False
             self.ray.shutdown()
+            self._stdout.close()
 
 
 def join(address: str) -> Session:

@@ -238,12 +238,16 @@ class Crew(Coordinator):
             self._give(hand, self._with_rows(batch))
         if hand.orders and hand.confined:
             return
+        self._give(hand, self._draw(hand))
+
+    def _draw(self, hand: Hand) -> list[Order]:
+        """As many orders as a process has room for."""
         orders: list[Order] = []
         room = hand.room
         while room > 0 and (order := self._next()) is not None:
             orders.append(order)
-            room -= len(order.repeats) or 1
-        self._give(hand, orders)
+            room -= order.size
+        return orders
 
     def _next(self) -> Order | None:
         """What anybody may run."""

@@ -42,7 +42,7 @@ class Hand:
     @property
     def room(self) -> int:
         """Rollouts that it can take."""
-        return self.share - sum(len(order.repeats) or 1 for order in self.orders.values())
+        return self.share - sum(order.size for order in self.orders.values())
 
     def give(self, orders: Iterable[Order]) -> None:
         """Have it run `orders`."""

@@ -36,6 +36,11 @@ class Order:
     task: bytes = b""
     """The task's line, for processes that do not see the run directory."""
 
+    @property
+    def size(self) -> int:
+        """Rollouts that it takes the room of."""
+        return len(self.repeats) or 1
+
     def wire(self, number: int) -> JSONObject:
         """The order as a message."""
         return {
