@@ -68,9 +68,8 @@ class Progress:
         elif isinstance(event, ActorLost):
             self._print(f"node {event.where}: an actor is lost ({event.why}): what it ran runs again")
         elif isinstance(event, ActorsWait):
-            self._print(
-                f"{event.missing} of {event.count} actors have no node yet: each needs one with room ({event.needs})"
-            )
+            which = f"{event.missing} of {event.count} actors have no node yet"
+            self._print(f"{which}: each needs one with room ({event.needs})")
         elif isinstance(event, MemoryBound):
             free, each = event.available_mib, event.each_mib
             self._print(

@@ -71,6 +71,7 @@ class ClusterCrew(Crew):
             return await super().run_orders(orders)
         finally:
             self._tasks.close()
+            self._cluster.close()
 
     # -- actors -------------------------------------------------------------------------------------------------
 
@@ -147,7 +148,7 @@ class ClusterCrew(Crew):
                 super()._feed(other)
 
     def _draw(self, hand: Hand) -> list[Order]:
-        """As many orders as the actor has room for, and the run. A whole group may be more than an actor's part."""
+        """As many orders as the actor and the run have room for. A group may be more than an actor's part."""
         orders: list[Order] = []
         room, left = hand.room, self.concurrency - self.in_flight
         while min(room, left) > 0 and (order := self._next()) is not None:

@@ -21,12 +21,15 @@ _CHUNK, _FULL = 1 << 18, 32 << 20
 
 
 class Foreman:
-    """One worker process of a run. All methods are called by the run."""
+    """One worker process of a run, and then another. All methods are called by the run."""
 
     def __init__(self) -> None:
         self._process: Any = None
         self._writer: Any = None
         self._folder: Any = None
+        self._clear()
+
+    def _clear(self) -> None:
         self._heard: list[bytes] = []
         self._held = 0
         self._news, self._room = asyncio.Event(), asyncio.Event()
@@ -35,6 +38,7 @@ class Foreman:
     async def begin(self, version: str, setup: bytes, keys: dict[str, str], parcel: bytes) -> dict[str, str]:
         """Start the process; `where` this is, or what `error` prevents it. `keys` go to its environment."""
         where = _address()
+        self._clear()
         try:
             import gym_mcp
             from gym_mcp.cluster.parcel import unpack

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -36,8 +37,9 @@ class Places:
     def __init__(self, ray: Any, needs: Mapping[str, float], cargo: Cargo) -> None:
         # By value: where nothing of ours is installed, it says so instead of not being found.
         ray.cloudpickle.register_pickle_by_value(foreman)
-        self.ray = ray
+        self._ray = ray
         self._cargo = cargo
+        self._spare: list[Any] = []
         self._class = ray.remote(
             max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD", **actor_options(needs)
         )(foreman.Foreman)
@@ -47,9 +49,22 @@ class Places:
 
         Keys are an argument of a method: those of the constructor stand in the cluster's tables.
         """
-        actor = self._class.remote()
+        actor = self._spare.pop() if self._spare else self._class.remote()
         cargo = self._cargo
         return actor, actor.begin.remote(gym_mcp.__version__, cargo.setup, dict(cargo.keys), cargo.parcel)
+
+    def let_go(self, actor: Any, *, usable: bool) -> None:
+        """End an actor, or keep one whose process alone has died: another process starts in it sooner."""
+        if usable:
+            self._spare.append(actor)
+        else:
+            with contextlib.suppress(Exception):  # the cluster may be gone
+                self._ray.kill(actor)
+
+    def close(self) -> None:
+        """End what was kept."""
+        while self._spare:
+            self.let_go(self._spare.pop(), usable=False)
 
 
 class RemoteProcess:
@@ -61,14 +76,14 @@ class RemoteProcess:
         """The node's address, once it has one."""
         self.status: int | None = None
         self.lost = ""
-        self._kill: Callable[[], None] = lambda: places.ray.kill(actor)
+        self._let_go: Callable[[bool], None] = lambda usable: places.let_go(actor, usable=usable)
 
     def kill(self) -> None:
-        self._kill()
+        self._let_go(False)
 
     async def ended(self) -> int | None:
         """Its exit status; None when it was lost. The actor is let go."""
-        self._kill()
+        self._let_go(self.status is not None)
         return self.status
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import logging
 import os
@@ -74,14 +75,14 @@ def join(address: str) -> Session:
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of its next version
-    try:
-        import ray
-    except ImportError:
-        raise UsageError("--ray: needs the package ray: pip install 'gym-mcp[ray]'") from None
-    if ray.is_initialized():
-        return Session(ray, ours=False)
+    if importlib.util.find_spec("ray") is None:
+        raise UsageError("--ray: needs the package ray: pip install 'gym-mcp[ray]'")
     if address not in (AUTO, LOCAL):
         _reach(address)
+    import ray
+
+    if ray.is_initialized():
+        return Session(ray, ours=False)
     _connect(ray, address)
     return Session(ray, ours=True)
 
