@@ -27,7 +27,7 @@ from gym_mcp.metrics.tally import Tally
 from gym_mcp.types import JSONObject, Task
 
 _LOOK: Final = 2.0
-_PATIENCE: Final = 10.0
+_PATIENCE: Final = 6.0
 """Seconds that an actor may take to find a node before it is said that it waits for one."""
 _LOSSES: Final = 3
 """Nodes that may be lost with an order until it is suspected of losing them."""

@@ -1,7 +1,7 @@
 """A Ray cluster of several nodes on this machine, as a process: `python -m tests.cluster.nodes`.
 
-Prints its address and its folder. Commands on stdin, each answered with a line when it is done: `add JSON` (options
-of a node) and `kill` (the node that was added last, as a power cut does). It ends with its stdin.
+Prints its address and its folder. Commands on stdin, each answered with a line when it is done: `add JSON`
+(options of a node) and `kill` (the node that was added last, as a power cut does). It ends with its stdin.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc"),
 ]
 SECRET = "sk-2f7c1b-which-nobody-may-find"
-MORE = ("--concurrency", 32, "--set", "max_attempts=9", "-q")
+MORE = ("--concurrency", 24, "--set", "max_attempts=9", "-q")
 
 SHIPPED = '''
 import os
@@ -148,36 +148,35 @@ def test_nodes_actors_processes_and_the_run_are_killed(tmp_path: Path, nodes: No
 
         def folder_of(name: str) -> tuple[Folder, list[object]]:
             (tmp_path / name).mkdir()
-            folder = Folder(tmp_path / name, 300)
+            folder = Folder(tmp_path / name, 200)
             flags = folder.flags("openai/m", "--base-url", url, "--repeats", 2, *MORE, environment=DEADLY)
             return folder, list(flags)
 
         def keep(folder: Folder, done: subprocess.CompletedProcess[str]) -> None:
             metrics = result(done)
             numbers.append({k: v for k, v in metrics.items() if k not in ("run_id", "run_dir", "usage")})
-            rows = sorted(folder.check(300, 2), key=lambda row: (row["task_index"], row["repeat"]))
+            rows = sorted(folder.check(200, 2), key=lambda row: (row["task_index"], row["repeat"]))
             found.append([comparable(row) for row in rows])
 
-        for name, more in (("one", ()), ("two", ("--workers", 2))):
-            folder, flags = folder_of(name)
-            keep(folder, gym(*flags, *more, "--concurrency", 256, OPENAI_API_KEY=SECRET))
+        folder, flags = folder_of("alone")
+        keep(folder, gym(*flags, "--concurrency", 256, OPENAI_API_KEY=SECRET))
         folder, flags = folder_of("ray")
         process = begin(*flags, "--ray", nodes.address, OPENAI_API_KEY=SECRET)
-        until(lambda: folder.lines() >= 60 and len(nodes.members()) >= 3, "actors on both nodes", 60)
+        until(lambda: folder.lines() >= 20 and len(nodes.members()) >= 3, "actors on both nodes", 60)
         nodes.tell("kill")
-        until(lambda: folder.lines() >= 150, "more rollouts", 60)
+        until(lambda: folder.lines() >= 90, "more rollouts", 60)
         os.kill(nodes.members()[0], signal.SIGKILL)
         os.kill(nodes.actors()[-1], signal.SIGKILL)
         before = folder.lines()
-        until(lambda: folder.lines() >= before + 60, "more rollouts", 60)
+        until(lambda: folder.lines() >= before + 40, "more rollouts", 60)
         process.kill()
         finish(process)
-        assert folder.lines() < 600, "the run ended too early to prove anything"
+        assert folder.lines() < 400, "the run ended too early to prove anything"
         until(lambda: not nodes.actors() and not nodes.members(), "the actors' end")
         again = ("eval", "resume", folder.run, "--ray", nodes.address, "--json", "-q")
         keep(folder, gym(*again, OPENAI_API_KEY=SECRET))
-    assert numbers[0]["scored"] == 600
-    assert numbers[1:] == numbers[:1] * 2 and found[1:] == found[:1] * 2
+    assert numbers[0]["scored"] == 400
+    assert numbers[0] == numbers[1] and found[0] == found[1]
     holds_no_secret(tmp_path, Path(nodes.folder))
 
 
@@ -201,15 +200,18 @@ def test_files_keys_and_groups_reach_the_nodes(tmp_path: Path, nodes: Nodes) -> 
     assert done.stderr == ""
 
 
-def test_another_version_on_a_node_is_refused(tmp_path: Path, nodes: Nodes) -> None:
-    copy = tmp_path / "copy"
-    for name in ("gym_mcp", "verifiers", "harnesses", "tool_servers/counter"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    server = copy / "tool_servers" / "counter" / "server.py"
-    server.write_text(server.read_text() + "\nCHANGED = True\n")
+def test_another_version_on_a_node_is_refused(
+    tmp_path: Path, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, name = tmp_path / "copy", "example_single_tool_call"
+    for part in ("gym_mcp", "verifiers", "harnesses", f"tool_servers/{name}"):
+        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    with (copy / "tool_servers" / name / "server.py").open("a") as file:
+        file.write("\nCHANGED = True\n")
     nodes.add(resources={"old": 2}, env_vars={"PYTHONPATH": str(copy)})
-    flags = ("eval", "run", "-e", "counter", "-m", "builtin/oracle", "--out", tmp_path / "run", "-q")
-    done = gym(*flags, "--ray", nodes.address, "--set", "resources.old=1", "--workers", 1)
+    monkeypatch.chdir(tmp_path)  # Ray puts the folder of `python -m` on the path of its processes, too
+    flags = ("eval", "run", "-e", name, "-m", "builtin/oracle", "--out", "run", "-q", "--workers", 1)
+    done = gym(*flags, "--ray", nodes.address, "--set", "resources.old=1")
     refused(done, "has another version: environment: ")
 
 
