@@ -42,7 +42,8 @@ def environment_files(cls: type, root: type) -> tuple[list[Path], list[Path]]:
         if file.name == "server.py" and file.parent.parent.name == "tool_servers":
             folders.add(file.parent)
         _follow(file, sources)
-    return sorted(sources), sorted(f for folder in folders for f in _data_files(folder))
+    data = sorted(f for folder in folders for f in _data_files(folder))
+    return sorted(sources, key=lambda file: (file.name, file)), data  # the same, wherever which of them lie
 
 
 def neighbours(file: Path) -> list[Path]:

@@ -7,6 +7,7 @@ files that the environment's options name. What else code reads must be on the n
 from __future__ import annotations
 
 import io
+import sys
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -31,7 +32,9 @@ class Parcel:
 
     data: bytes
     moved: dict[str, str]
-    hubs: tuple[str, ...]
+    hubs: list[str]
+    path: list[str]
+    """Of the places that modules are imported from, those that have files in it."""
 
 
 def pack(config: RunConfig, parts: Parts) -> Parcel:
@@ -55,12 +58,19 @@ def pack(config: RunConfig, parts: Parts) -> Parcel:
         moved[config.skills] = str(Path(config.skills).absolute())
     files = {file.absolute() for file in files}
     hubs = [str(root) for root in hub.roots() if root != hub.builtin_root() and _has_part_of(root, files)]
-    return Parcel(_tar(sorted(files)), moved, tuple(hubs))
+    return Parcel(_tar(sorted(files)), moved, hubs, list(_import_path(files)))
 
 
 def _has_part_of(root: Path, files: Iterable[Path]) -> bool:
     folders = {folder for folder, _ in hub.FOLDERS.values()}
     return any(file.relative_to(root).parts[0] in folders for file in files if root in file.parents)
+
+
+def _import_path(files: Iterable[Path]) -> Iterator[str]:
+    parents = {folder for file in files for folder in file.parents}
+    for place in (Path(entry).absolute() for entry in sys.path):
+        if place in parents and not {"site-packages", "dist-packages"} & set(place.parts):
+            yield str(place)
 
 
 def _installed(file: Path) -> bool:
@@ -134,4 +144,5 @@ def unpack(data: bytes, folder: str, hello: JSONObject) -> JSONObject:
     config = dict(hello["config"])
     config.update({name: moved.get(config[name], config[name]) for name in _MOVED})
     config["env"] = {k: moved.get(v, v) if isinstance(v, str) else v for k, v in config["env"].items()}
-    return {**hello, "config": config, "hubs": [folder + path for path in hello["hubs"]]}
+    places = {name: [folder + path for path in hello[name]] for name in ("hubs", "more_path")}
+    return {**hello, "config": config, **places}

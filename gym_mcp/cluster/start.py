@@ -79,6 +79,7 @@ def _setup(config: RunConfig, arm: Arm, parcel: Parcel) -> JSONObject:
         "run_id": arm.run_id,
         "moved": parcel.moved,
         "hubs": parcel.hubs,
+        "more_path": parcel.path,
     }
 
 

@@ -41,6 +41,12 @@ class Channel:
             self._writer.write(b"".join(self._pending))
         self._pending.clear()
 
+    async def sent(self) -> None:
+        """Wait until all messages have left this process: whatever becomes of it, the peer gets them."""
+        self.flush()
+        while self._writer.transport.get_write_buffer_size() and not self._writer.is_closing():
+            await asyncio.sleep(0.001)
+
     async def messages(self) -> AsyncIterator[JSONObject]:
         """What the peer sends, until it closes or dies."""
         while True:

@@ -138,6 +138,7 @@ class Member(Coordinator):
                 whole = self._keep(row)
                 self._report(order, kept=repeat)
                 if whole:
+                    await self._channel.sent()  # should the scoring kill this process, the member did not
                     await self._score(order, task)
 
     async def _score(self, order: JSONObject, task: Task[Any]) -> None:
@@ -170,7 +171,7 @@ async def _main(sock: socket.socket) -> None:
     channel = await Channel.over(sock)
     async with asyncio.timeout(_HELLO):
         hello = await anext(channel.messages())
-    sys.path[:] = hello.get("path", sys.path)
+    sys.path[:] = [*hello.get("more_path", ()), *hello.get("path", sys.path)]
     os.environ.update(hello.get("keys", {}))
     for root in reversed(hello["hubs"]):
         hub.add_root(Path(root))
