@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import warnings
+from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
 from gym_mcp.errors import UsageError, one_line
@@ -20,6 +21,8 @@ _CLIENT: Final = "ray://"
 _REACH: Final = 5.0
 _ANSWER: Final = 12.0
 """Seconds for a connection, and then for the cluster's answer. Ray itself would try for minutes."""
+_CLIENT_ANSWER: Final = 45.0
+"""A client server starts a process for each client before it answers."""
 
 
 class _WithoutRay(io.TextIOBase):
@@ -83,6 +86,8 @@ def join(address: str) -> Session:
 
     if ray.is_initialized():
         return Session(ray, ours=False)
+    if address.startswith(_CLIENT) and _has_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # as Ray does by itself for the other addresses
     _connect(ray, address)
     return Session(ray, ours=True)
 
@@ -97,6 +102,12 @@ def _reach(address: str) -> None:
     except (OSError, OverflowError) as e:
         why = getattr(e, "strerror", None) or str(e) or "no answer"
         raise UsageError(f"--ray {address}: no cluster can be reached there: {why}") from None
+
+
+def _has_token() -> bool:
+    """Whether Ray would find its cluster's token."""
+    given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(given) or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def _connect(ray: Any, address: str) -> None:
@@ -120,9 +131,9 @@ def _connect(ray: Any, address: str) -> None:
         # A thread, because nothing else ends Ray's own attempts; it goes with the process.
         thread = threading.Thread(target=init, daemon=True, name="ray-init")
         thread.start()
-        thread.join(_ANSWER)
+        thread.join(_CLIENT_ANSWER if address.startswith(_CLIENT) else _ANSWER)
         if thread.is_alive():
-            raise UsageError(f"--ray {address}: no Ray cluster answers there")
+            raise UsageError(f"--ray {address}: no Ray cluster answers there, or it wants another token")
     if failed:
         error = failed[0]
         if address == AUTO and isinstance(error, ConnectionError):

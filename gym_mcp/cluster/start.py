@@ -28,7 +28,8 @@ from gym_mcp.models.keys import variables
 from gym_mcp.server.keys import VARIABLE, client_key
 from gym_mcp.types import JSONObject
 
-_KEYS: Final = ("_API_KEY", "_TOKEN")
+_KEY: Final = "_API_KEY"
+_TOKEN: Final = "HF_TOKEN"
 
 
 def join_for(config: RunConfig, cls: type[Environment[Any]]) -> Session:
@@ -84,9 +85,9 @@ def _setup(config: RunConfig, arm: Arm, parcel: Parcel) -> JSONObject:
 
 
 def keys_for(config: RunConfig) -> dict[str, str]:
-    """What goes to the nodes of this machine's environment: all of `.env`, and keys and tokens by their names."""
+    """What goes to the nodes of this machine's environment: all of `.env`, `..._API_KEY` and HF_TOKEN."""
     found = variables({})
-    found.update((k, v) for k, v in os.environ.items() if v and k.endswith(_KEYS))
+    found.update((k, v) for k, v in os.environ.items() if v and (k.endswith(_KEY) or k == _TOKEN))
     if is_url(config.environment):
         found[VARIABLE] = client_key(urlsplit(config.environment).port)
     return found
