@@ -43,9 +43,10 @@ class Channel:
 
     async def sent(self) -> None:
         """Wait until all messages have left this process: whatever becomes of it, the peer gets them."""
+        self._writer.transport.set_write_buffer_limits(0)  # so that `drain` waits for the last byte
         self.flush()
-        while self._writer.transport.get_write_buffer_size() and not self._writer.is_closing():
-            await asyncio.sleep(0.001)
+        with contextlib.suppress(OSError):
+            await self._writer.drain()
 
     async def messages(self) -> AsyncIterator[JSONObject]:
         """What the peer sends, until it closes or dies."""
