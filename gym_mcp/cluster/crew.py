@@ -11,8 +11,9 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from gym_mcp.cluster.fleet import Fleet
 from gym_mcp.cluster.needs import in_words, room_for
-from gym_mcp.cluster.remote import Places, RemoteChannel, RemoteProcess
+from gym_mcp.cluster.remote import Places, RemoteProcess
 from gym_mcp.cluster.session import Session
 from gym_mcp.coordinator.connect import differences
 from gym_mcp.coordinator.events import ActorLost, ActorsWait
@@ -46,11 +47,14 @@ class ClusterCrew(Crew):
         session: Session,
         places: Places,
         needs: Mapping[str, float],
+        reserved: Mapping[str, float],
         asked: int | None,
         identity: JSONObject,
         tasks: Path,
         task_at: Callable[[int], Task[Any]],
         waiting: WaitingRoom | None = None,
+        fleet: Fleet | None = None,
+        config: JSONObject,
     ) -> None:
         # A member takes as many rollouts as it is told to run: what each is told changes with their number.
         super().__init__(
@@ -59,12 +63,16 @@ class ClusterCrew(Crew):
         self._session = session
         self._cluster = places
         self._needs = needs
+        self._reserved = reserved
         self._asked = asked
         self._identity = identity
         self._tasks = tasks.open("rb")
         self._journalled = bytearray(tally.expected)
         self._fits: dict[Hand, int] = {}
         self._waits_since = time.monotonic()
+        self._fleet = fleet
+        self._config = config
+        self._server: dict[Hand, int] = {}
 
     async def run_orders(self, orders: Iterator[Order]) -> bool:
         try:
@@ -78,8 +86,9 @@ class ClusterCrew(Crew):
     def _wanted(self) -> int:
         """How many actors there should be."""
         limit = min(self.concurrency, max(1, self.tally.expected - self.tally.done))
-        room = room_for(self._needs, self._session.capacity()) if self._asked is None else self._asked
-        return max(1, min(room, limit))
+        if self._asked is not None:
+            return min(self._asked, limit)
+        return max(1, min(room_for(self._needs, self._session.capacity(), self._reserved), limit))
 
     def _places(self) -> list[Coroutine[None, None, None]]:
         return [self._manage()]
@@ -87,19 +96,22 @@ class ClusterCrew(Crew):
     async def _manage(self) -> None:
         """Man a place for each actor that there is room for, also of nodes that come while the run goes on."""
         places: list[asyncio.Task[None]] = []
+        servers = self._fleet.begin(self) if self._fleet is not None else []
         try:
             while not self._ended():
                 wanted = await asyncio.to_thread(self._wanted)
                 places += [asyncio.create_task(self._man(0)) for _ in range(wanted - len(places))]
                 self._perhaps_tell_that_actors_wait()
-                done, _ = await asyncio.wait(places, timeout=_LOOK, return_when=asyncio.FIRST_EXCEPTION)
+                done, _ = await asyncio.wait(
+                    [*places, *servers], timeout=_LOOK, return_when=asyncio.FIRST_EXCEPTION
+                )
                 for place in done:
                     place.result()
-            await asyncio.gather(*places)
+            await asyncio.gather(*places, *servers)
         finally:
-            for place in places:
-                place.cancel()
-            await asyncio.gather(*places, return_exceptions=True)
+            for task in (*places, *servers):
+                task.cancel()
+            await asyncio.gather(*places, *servers, return_exceptions=True)
 
     def _perhaps_tell_that_actors_wait(self) -> None:
         missing = sum(not self._process(hand).where for hand in self._hands)
@@ -107,14 +119,34 @@ class ClusterCrew(Crew):
             self._waits_since = time.monotonic()
         elif time.monotonic() - self._waits_since > _PATIENCE:
             self._waits_since = float("inf")  # said once, until all have found a node
-            self.emit(ActorsWait(missing, len(self._hands), in_words(self._needs)))
+            needs = in_words(self._needs)
+            if self._reserved:
+                needs += f"; environment servers, all of them: {in_words(self._reserved)}"
+            self.emit(ActorsWait(missing, len(self._hands), needs))
 
     async def _hire(self, share: int) -> Hand:
-        actor, begun = self._cluster.actor()
-        process = RemoteProcess(self._cluster, actor)
-        hand = Hand(process, RemoteChannel(process, actor, begun), share, 0)
+        if self._fleet is None:
+            hand = Hand(*self._cluster.start(), share, 0)
+        else:
+            server = self._fleet.take()
+            hand = Hand(*self._cluster.start(self._fleet.settings(server, self._config)), share, 0)
+            self._server[hand] = server
         self._hands.add(hand)
         return hand
+
+    def server_lost(self, server: int, where: str, why: str) -> None:
+        """What ran there runs again, with another."""
+        self.emit(ActorLost(where, f"environment server: {why}", 0))
+        for hand in self._hands:
+            if self._server.get(hand) == server:
+                hand.process.kill()
+
+    def server_failed(self, message: str) -> None:
+        self._fail("usage", message)
+
+    def _heard(self, hand: Hand, message: JSONObject) -> None:
+        if "unserved" in message:  # it knows before the run does
+            hand.process.kill()
 
     @staticmethod
     def _process(hand: Hand) -> RemoteProcess:
@@ -162,6 +194,8 @@ class ClusterCrew(Crew):
 
     def _let_go(self) -> None:
         super()._let_go()
+        if self._fleet is not None:
+            self._fleet.close()
         for hand in self._hands:
             if not hand.ready:  # it would begin only to end
                 hand.process.kill()
@@ -198,6 +232,7 @@ class ClusterCrew(Crew):
                 del hand.orders[number]
 
     def _gone(self, hand: Hand, status: int | None) -> None:
+        self._leave_server(hand)
         self._fits.pop(hand, None)
         self._share_out()
         if status is not None:
@@ -206,6 +241,10 @@ class ClusterCrew(Crew):
             self._is_stillborn(self._process(hand).lost)
         else:
             self._lost(hand)
+
+    def _leave_server(self, hand: Hand) -> None:
+        if self._fleet is not None and hand in self._server:
+            self._fleet.leave(self._server.pop(hand))
 
     def _lost(self, hand: Hand) -> None:
         """A node, or the actor on it: what ran there runs again. Only what is lost again and again is suspect."""

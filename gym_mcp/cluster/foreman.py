@@ -49,8 +49,8 @@ class Foreman:
             return {"where": where, "error": f"gym-mcp {gym_mcp.__version__} is there, {version} is here"}
         self._folder = tempfile.TemporaryDirectory(prefix="gym-mcp-", ignore_cleanup_errors=True)
         try:
-            hello = unpack(parcel, self._folder.name, orjson.loads(setup))
-            self._process = WorkerProcess()
+            hello = {**unpack(parcel, self._folder.name, orjson.loads(setup)), "where": where}
+            self._process = WorkerProcess(module=hello["module"])
         except OSError as e:
             return {"where": where, "error": f"no worker process can be started there: {e}"}
         reader, self._writer = await asyncio.open_connection(sock=self._process.socket)

@@ -34,12 +34,16 @@ def actor_options(needs: Mapping[str, float]) -> dict[str, Any]:
     return {**known, "resources": own}
 
 
-def room_for(needs: Mapping[str, float], capacity: Mapping[str, float]) -> int:
-    """How many such actors a cluster of this capacity takes."""
+def room_for(
+    needs: Mapping[str, float], capacity: Mapping[str, float], reserved: Mapping[str, float] | None = None
+) -> int:
+    """How many such actors a cluster of this capacity takes beside what is `reserved`."""
     counts = [
-        int(capacity.get(_OPTIONS.get(name, name), 0.0) / amount) for name, amount in needs.items() if amount
+        int((capacity.get(_OPTIONS.get(name, name), 0.0) - (reserved or {}).get(name, 0.0)) / amount)
+        for name, amount in needs.items()
+        if amount
     ]
-    return min(counts, default=_MANY)
+    return max(0, min(counts, default=_MANY))
 
 
 def in_words(needs: Mapping[str, float]) -> str:

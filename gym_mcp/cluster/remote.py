@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,13 +26,13 @@ _SILENCE: Final = 6 * foreman.QUIET
 class Cargo:
     """What each actor is given: the settings, the keys of endpoints, and a reference to the parcel of files."""
 
-    setup: bytes
+    setup: JSONObject
     keys: Mapping[str, str]
     parcel: Any
 
 
 class Places:
-    """Makes actors in a cluster."""
+    """Starts worker processes in actors on nodes that have what these need."""
 
     def __init__(self, ray: Any, needs: Mapping[str, float], cargo: Cargo) -> None:
         # By value: where nothing of ours is installed, it says so instead of not being found.
@@ -44,14 +44,18 @@ class Places:
             max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD", **actor_options(needs)
         )(foreman.Foreman)
 
-    def actor(self) -> tuple[Any, Any]:
-        """An actor that starts where there is room, and a reference to the answer of its `begin`.
-
-        Keys are an argument of a method: those of the constructor stand in the cluster's tables.
-        """
+    def start(self, more: Awaitable[JSONObject] | None = None) -> tuple[RemoteProcess, RemoteChannel]:
+        """A process that starts where there is room, once it is known what `more` it has to know."""
         actor = self._spare.pop() if self._spare else self._class.remote()
+        process = RemoteProcess(self, actor)
+        return process, RemoteChannel(process, actor, self._begin(actor, more))
+
+    async def _begin(self, actor: Any, more: Awaitable[JSONObject] | None) -> JSONObject:
+        """Keys are an argument of a method: those of a constructor stand in the cluster's tables."""
         cargo = self._cargo
-        return actor, actor.begin.remote(gym_mcp.__version__, cargo.setup, dict(cargo.keys), cargo.parcel)
+        setup = orjson.dumps({**cargo.setup, **(await more if more is not None else {})})
+        begun: JSONObject = await actor.begin.remote(gym_mcp.__version__, setup, dict(cargo.keys), cargo.parcel)
+        return begun
 
     def let_go(self, actor: Any, *, usable: bool) -> None:
         """End an actor, or keep one whose process alone has died: another process starts in it sooner."""
@@ -90,7 +94,7 @@ class RemoteProcess:
 class RemoteChannel(Channel):
     """Messages through an actor's methods: one call is always on its way to bring whatever there will be."""
 
-    def __init__(self, process: RemoteProcess, actor: Any, begun: Any) -> None:
+    def __init__(self, process: RemoteProcess, actor: Any, begun: Awaitable[JSONObject]) -> None:
         self._process = process
         self._actor = actor
         self._begun = begun

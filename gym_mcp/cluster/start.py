@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import orjson
-
 from gym_mcp.cluster.crew import ClusterCrew
+from gym_mcp.cluster.fleet import Fleet
 from gym_mcp.cluster.needs import needs_of
 from gym_mcp.cluster.parcel import Parcel, pack
 from gym_mcp.cluster.remote import Cargo, Places
@@ -20,14 +20,17 @@ from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.rollout import Arm
 from gym_mcp.coordinator.rundir import RunDirectory
 from gym_mcp.crew.orders import plan
+from gym_mcp.crew.process import MEMBER
 from gym_mcp.crew.shared_journal import SharedJournal
 from gym_mcp.crew.start import refuse_recorded_judge, task_reader, waiting_room
 from gym_mcp.environment import Environment
+from gym_mcp.errors import UsageError
 from gym_mcp.metrics.tally import Tally
 from gym_mcp.models.keys import variables
 from gym_mcp.server.keys import VARIABLE, client_key
 from gym_mcp.types import JSONObject
 
+SERVER: Final = "gym_mcp.cluster.server"
 _KEY: Final = "_API_KEY"
 _TOKEN: Final = "HF_TOKEN"
 
@@ -36,6 +39,8 @@ def join_for(config: RunConfig, cls: type[Environment[Any]]) -> Session:
     """The cluster of a run, before the run leaves anything anywhere. `UsageError` for what does not fit."""
     refuse_recorded_judge(config, "--ray")
     needs_of(cls.needs, config.resources)
+    if config.env_servers is not None and is_url(config.environment):
+        raise UsageError(f"env_servers: {config.environment} is served already; leave env_servers out")
     return join(config.ray or AUTO)
 
 
@@ -52,21 +57,30 @@ def make_cluster_crew(
     """The crew of a run, and what it has to do. The caller holds the run's lock."""
     needs = needs_of(parts.environment_type.needs, config.resources)
     parcel = pack(config, parts)
-    cargo = Cargo(orjson.dumps(_setup(config, arm, parcel)), keys_for(config), session.ray.put(parcel.data))
-    waiting = waiting_room(directory, tally, groups)
+    setup, keys, files = _setup(config, arm, parcel), keys_for(config), session.ray.put(parcel.data)
+    ours, fleet, reserved = identity(config, parts, ""), None, dict[str, float]()
+    if config.env_servers is not None:
+        keys[VARIABLE] = secrets.token_urlsafe(32)
+        servers = Places(session.ray, needs, Cargo({**setup, "module": SERVER}, keys, files))
+        fleet = Fleet(servers, config.env_servers, dict(parts.description.identity))
+        reserved = {name: config.env_servers * amount for name, amount in needs.items()}
+        needs, ours = needs_of({}, {}), {**ours, "judge": None}
     crew = ClusterCrew(
         arm,
         SharedJournal(directory.rollouts_path),
         tally,
         config.concurrency,
         session=session,
-        places=Places(session.ray, needs, cargo),
+        places=Places(session.ray, needs, Cargo({**setup, "module": MEMBER}, keys, files)),
         needs=needs,
+        reserved=reserved,
         asked=config.workers,
-        identity=identity(config, parts, ""),
+        identity=ours,
         tasks=directory.tasks_path,
         task_at=task_reader(directory, parts),
-        waiting=waiting,
+        waiting=waiting_room(directory, tally, groups),
+        fleet=fleet,
+        config=setup["config"],
     )
     orders = plan(directory.tasks_path, tally.repeats, done, groups.give if groups is not None else None)
     return crew, lambda: crew.run_orders(orders)

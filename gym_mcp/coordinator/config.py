@@ -47,6 +47,7 @@ class RunConfig(BaseModel):
     workers: int | None = Field(default=None, ge=1)
     ray: str | None = None
     resources: dict[str, float] = {}
+    env_servers: int | None = Field(default=None, ge=1)
     seed: int = 0
     limits: LimitSettings = LimitSettings()
     sampling: dict[str, Any] = {}

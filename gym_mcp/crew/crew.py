@@ -166,8 +166,13 @@ class Crew(Coordinator):
                 self.emit(AttemptFailed(*message["retry"]))
             elif "error" in message:
                 self._fail(message["error"], message["message"])
+            else:
+                self._heard(hand, message)
             self._feed(hand)
             self._perhaps_over()
+
+    def _heard(self, hand: Hand, message: JSONObject) -> None:
+        """A message of a kind that some crews have."""
 
     def _welcome(self, hand: Hand, message: JSONObject) -> None:
         """A process is ready."""

@@ -34,6 +34,7 @@ from gym_mcp.metrics.tally import Tally
 from gym_mcp.types import JSONObject, Task
 
 _HELLO: Final = 60.0
+_CALL: Final = 5.0
 LAGS_EVERY: Final = 1.0
 
 
@@ -52,6 +53,8 @@ class Member(Coordinator):
         self._channel = channel
         self._room = asyncio.Semaphore(concurrency)
         self._running: set[asyncio.Task[None]] = set()
+        self.served_at: tuple[str, int] | None = None
+        """Where the environment server of this process is, if the run started one for it."""
         self.listen(self._tell)
 
     async def serve(self) -> None:
@@ -86,7 +89,8 @@ class Member(Coordinator):
 
     def _followed(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, _Unserved):
             report(self._channel, error)
 
     async def _end(self) -> None:
@@ -132,6 +136,8 @@ class Member(Coordinator):
             if self._draining:
                 return
             row = await run_rollout(self.arm, task, order["index"], repeat, self._on_retry)
+            if self.served_at is not None and _failed_there(row):
+                await self._check_server(*self.served_at)
             if self.groups is None:
                 self._journalled(order, row)
             else:
@@ -140,6 +146,16 @@ class Member(Coordinator):
                 if whole:
                     await self._channel.sent()  # should the scoring kill this process, the member did not
                     await self._score(order, task)
+
+    async def _check_server(self, host: str, port: int) -> None:
+        """`_Unserved` when the server is gone: then the rollout did not fail, and runs again with another."""
+        try:
+            async with asyncio.timeout(_CALL):
+                _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            self._channel.send({"unserved": True})
+            raise _Unserved from None
+        writer.close()
 
     async def _score(self, order: JSONObject, task: Task[Any]) -> None:
         assert self.groups is not None
@@ -159,6 +175,14 @@ class Member(Coordinator):
             self._channel.send({"retry": fields})
 
 
+class _Unserved(Exception):
+    """The environment server of this process is gone."""
+
+
+def _failed_there(row: JSONObject) -> bool:
+    return bool(row["failure"]) and bool(row["failure"]["kind"] == "environment")
+
+
 def report(channel: Channel, error: BaseException) -> None:
     """Tell the run of what ends this process."""
     kind = "usage" if isinstance(error, UsageError) else "disk" if isinstance(error, DiskError) else "bug"
@@ -167,15 +191,20 @@ def report(channel: Channel, error: BaseException) -> None:
     channel.send({"error": kind, "message": str(error)})
 
 
-async def _main(sock: socket.socket) -> None:
-    channel = await Channel.over(sock)
+async def greeted(channel: Channel) -> tuple[JSONObject, RunConfig]:
+    """The first message of the run, which makes this process one of it; the settings in it."""
     async with asyncio.timeout(_HELLO):
         hello = await anext(channel.messages())
     sys.path[:] = [*hello.get("more_path", ()), *hello.get("path", sys.path)]
     os.environ.update(hello.get("keys", {}))
     for root in reversed(hello["hubs"]):
         hub.add_root(Path(root))
-    config = RunConfig.model_validate(hello["config"])
+    return hello, RunConfig.model_validate(hello["config"])
+
+
+async def _main(sock: socket.socket) -> None:
+    channel = await Channel.over(sock)
+    hello, config = await greeted(channel)
     try:
         parts = await connect(config)
         try:
@@ -187,6 +216,7 @@ async def _main(sock: socket.socket) -> None:
                 desk = LocalDesk(RunDirectory.existing(Path(hello["run_dir"])), groups=parts.description.groups)
             arm = make_arm(hello, config, parts)
             member = Member(arm, desk, parts, config.concurrency, config.repeats, channel)
+            member.served_at = hello.get("served_at")
             fits = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None)).allowed
             channel.send({"ready": os.getpid(), "identity": identity(config, parts, ""), "fits": fits})
             await member.serve()

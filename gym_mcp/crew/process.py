@@ -16,8 +16,10 @@ from typing import Final
 import gym_mcp
 from gym_mcp.crew.channel import Channel
 
+MEMBER: Final = "gym_mcp.crew.member"
 _BOOT: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from gym_mcp.crew.member import main; main(*sys.argv[2:])"
+    "import importlib, sys; sys.path.insert(0, sys.argv[1]); "
+    "importlib.import_module(sys.argv[2]).main(*sys.argv[3:])"
 )
 _PR_SET_PDEATHSIG: Final = 1
 ENDING: Final = 20.0
@@ -27,12 +29,12 @@ ENDING: Final = 20.0
 class WorkerProcess:
     """A process of the run's group. It holds the run's lock too: while it lives, nobody else takes the run up."""
 
-    def __init__(self, lock: int | None = None) -> None:
+    def __init__(self, lock: int | None = None, module: str = MEMBER) -> None:
         ours, theirs = socket.socketpair()
         where = str(Path(gym_mcp.__file__).resolve().parent.parent)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _BOOT, where, str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-P", "-c", _BOOT, where, module, str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # stdout is for the result of the run
                 pass_fds=[theirs.fileno(), *([] if lock is None else [lock])],
