@@ -139,14 +139,19 @@ class ClusterCrew(Crew):
         self.emit(ActorLost(where, f"environment server: {why}", 0))
         for hand in self._hands:
             if self._server.get(hand) == server:
-                hand.process.kill()
+                self._unserved(hand)
 
     def server_failed(self, message: str) -> None:
         self._fail("usage", message)
 
     def _heard(self, hand: Hand, message: JSONObject) -> None:
         if "unserved" in message:  # it knows before the run does
-            hand.process.kill()
+            self._unserved(hand)
+
+    def _unserved(self, hand: Hand) -> None:
+        process = self._process(hand)
+        process.lost = process.lost or "with its environment server"
+        process.kill()
 
     @staticmethod
     def _process(hand: Hand) -> RemoteProcess:
@@ -260,5 +265,5 @@ class ClusterCrew(Crew):
             self._returned += innocent
         guilty = self._suspects.died(suspect)
         if guilty is not None:
-            self._condemn(guilty, f"lost with its node, {guilty.losses} times")
+            self._condemn(guilty, f"lost with its node or its environment server, {guilty.losses} times")
         self._perhaps_over()

@@ -87,7 +87,7 @@ def _of_environment(cls: type[Environment[Any]]) -> set[Path]:
     for file in own:
         found |= {other for other in named_beside(file, read_source(file)) if not _installed(other)}
         if file.name == "server.py" and file.parent.parent.name == "tool_servers":
-            found |= set(_below(file.parent))
+            found |= {other for other in _below(file.parent) if not _hidden(other.relative_to(file.parent))}
     return found
 
 
@@ -101,13 +101,16 @@ def _of_harness(path: Path) -> Iterator[Path]:
 
 
 def _below(path: Path) -> Iterator[Path]:
-    """A file, or what a folder holds; nothing hidden."""
+    """A file, or what a folder holds: all that its digest counts."""
     if path.is_file():
         yield path
     for file in path.rglob("*") if path.is_dir() else ():
-        parts = file.relative_to(path).parts
-        if file.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
+        if file.is_file() and "__pycache__" not in file.parts:
             yield file
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _paths(options: Any) -> Iterator[Path]:

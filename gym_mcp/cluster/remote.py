@@ -130,7 +130,7 @@ class RemoteChannel(Channel):
         except TimeoutError:
             process.lost = f"no sign of life for {_SILENCE:g} s"
         except Exception as e:  # the actor died, or the way to it is gone: one and the same to a run
-            process.lost = _why(e)
+            process.lost = process.lost or _why(e)
 
     async def aclose(self) -> None:
         """Nothing is open."""

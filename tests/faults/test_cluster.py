@@ -187,13 +187,14 @@ def holds_no_secret(*folders: Path) -> None:
                 assert SECRET.encode() not in path.read_bytes(), path
 
 
-def test_files_keys_and_groups_reach_the_nodes(tmp_path: Path, nodes: Nodes) -> None:
+@pytest.mark.parametrize("more", [(), ("--set", "env_servers=1")], ids=["actors", "servers"])
+def test_files_keys_and_groups_reach_the_nodes(tmp_path: Path, nodes: Nodes, more: tuple[str, ...]) -> None:
     (tmp_path / "shipped.py").write_text(SHIPPED)
     (tmp_path / "beside.py").write_text('ANSWER = "42"\n')
     (tmp_path / "answer.txt").write_text("42")
     folder = Folder(tmp_path, 12, **{f"t{i}": {"key": SECRET} for i in range(12)})
     flags = folder.flags("builtin/oracle", "--repeats", 4, "-q", environment=tmp_path / "shipped.py")
-    done = gym(*flags, "--ray", nodes.address, SHIPPED_API_KEY=SECRET)
+    done = gym(*flags, *more, "--workers", 1, "--ray", nodes.address, SHIPPED_API_KEY=SECRET)
     assert result(done)["mean_reward"] == 0.25, "a file or the key did not get there"
     assert {row["notes"] for row in folder.check(12, 4)} == {"True 0,1,2,3"}
     assert not (folder.run / "rollouts.waiting.jsonl").exists()
