@@ -82,12 +82,12 @@ def join(address: str) -> Session:
         raise UsageError("--ray: needs the package ray: pip install 'gym-mcp[ray]'")
     if address not in (AUTO, LOCAL):
         _reach(address)
+    if address.startswith(_CLIENT) and _has_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # as Ray does by itself for the other addresses
     import ray
 
     if ray.is_initialized():
         return Session(ray, ours=False)
-    if address.startswith(_CLIENT) and _has_token():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # as Ray does by itself for the other addresses
     _connect(ray, address)
     return Session(ray, ours=True)
 
