@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from gym_mcp.coordinator.events import (
     AttemptFailed,
     Draining,
+    EnvironmentFull,
     Event,
     Listener,
     RolloutFinished,
@@ -18,6 +20,7 @@ from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.journal import Journal, JournalError
 from gym_mcp.coordinator.ramp import ramp
 from gym_mcp.coordinator.rollout import Arm, run_rollout
+from gym_mcp.coordinator.shares import Job, Share
 from gym_mcp.errors import RolloutError
 from gym_mcp.lag import LagProbe, Lags
 from gym_mcp.metrics.tally import Tally
@@ -31,19 +34,32 @@ class Coordinator:
     """One run in progress. `drain` lets what is in flight finish; `stop` gives it up (resume runs it again)."""
 
     def __init__(
-        self, arm: Arm, journal: Journal, tally: Tally, concurrency: int, groups: Groups | None = None
+        self,
+        arm: Arm,
+        journal: Journal,
+        tally: Tally,
+        concurrency: int,
+        groups: Groups | None = None,
+        share: Share | None = None,
     ) -> None:
         self.arm = arm
         self.journal = journal
         self.tally = tally
         self.concurrency = concurrency
         self.groups = groups
+        self.share = share
         self.in_flight = 0
         self.lags = Lags()
         self.broken: JournalError | None = None
         self._listeners: list[Listener] = []
         self._draining = self._exhausted = False
         self._workers: list[asyncio.Task[None]] = []
+        arm.admission.on_full = lambda message: self.emit(EnvironmentFull(message))
+
+    @property
+    def waiting(self) -> int:
+        """How many of those in flight wait for room in the environment."""
+        return self.arm.admission.waiting
 
     def listen(self, listener: Listener) -> None:
         """Have `listener` told of every event."""
@@ -62,12 +78,16 @@ class Coordinator:
         if not self._draining:
             self._draining = True
             self.emit(Draining(self.in_flight, reason))
+            if self.share is not None:
+                self.share.look()
 
     def stop(self) -> None:
         """Give up what is in flight."""
         self._draining = True
         for worker in self._workers:
             worker.cancel()
+        if self.share is not None:
+            self.share.cancel()
 
     async def run(self, work: Work, ended: Ended | None = None) -> bool:
         """Run `work`, after scoring the groups that have `ended` (task index, task); whether all is terminal now.
@@ -76,17 +96,12 @@ class Coordinator:
         """
         self.journal.start_syncing()
         probe = LagProbe(self.lags)
-        count = min(self.concurrency, max(1, self.tally.expected - self.tally.done))
-        self._workers = []
+        jobs = self._jobs(work, ended or iter(()))
         try:
-            async for _ in ramp(count):
-                self._workers.append(asyncio.create_task(self._work(work, ended or iter(()))))
-                if self._draining or self._exhausted:
-                    break
-            await asyncio.gather(*self._workers, return_exceptions=True)
-            for worker in self._workers:
-                if not worker.cancelled() and (error := worker.exception()) is not None:
-                    raise error
+            if self.share is not None:
+                await self.share.run(jobs, lambda: self._draining)
+            else:
+                await self._run_all(jobs)
         finally:
             probe.stop()
             self.stop()
@@ -100,26 +115,44 @@ class Coordinator:
         self.emit(RunFinished(complete))
         return complete
 
-    async def _work(self, work: Work, ended: Ended) -> None:
-        while not self._draining and (group := next(ended, None)) is not None:
-            await self._score_group(group[1], group[0])
+    async def _run_all(self, jobs: Iterator[Job]) -> None:
+        """Run `jobs`, `concurrency` at a time."""
+        self._workers = []
+        async for _ in ramp(min(self.concurrency, max(1, self.tally.expected - self.tally.done))):
+            self._workers.append(asyncio.create_task(self._work(jobs)))
+            if self._draining or self._exhausted:
+                break
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        for worker in self._workers:
+            if not worker.cancelled() and (error := worker.exception()) is not None:
+                raise error
+
+    async def _work(self, jobs: Iterator[Job]) -> None:
         while not self._draining:
-            entry = next(work, None)
-            if entry is None:
+            job = next(jobs, None)
+            if job is None:
                 self._exhausted = True
                 return
-            index, task, repeat = entry
-            self.in_flight += 1
-            try:
-                row = await run_rollout(self.arm, task, index, repeat, self._on_retry)
-                if self.groups is None:
-                    self._record(row)
-                elif self._keep(row):
-                    await self._score_group(task, index)
-            finally:
-                self.in_flight -= 1
+            await job()
             # Embedded models never wait: without this, signals, syncing and spent timers would.
             await asyncio.sleep(0)
+
+    def _jobs(self, work: Work, ended: Ended) -> Iterator[Job]:
+        for index, task in ended:
+            yield partial(self._score_group, task, index)
+        for index, task, repeat in work:
+            yield partial(self._run_one, index, task, repeat)
+
+    async def _run_one(self, index: int, task: Task[Any], repeat: int) -> None:
+        self.in_flight += 1
+        try:
+            row = await run_rollout(self.arm, task, index, repeat, self._on_retry)
+            if self.groups is None:
+                self._record(row)
+            elif self._keep(row):
+                await self._score_group(task, index)
+        finally:
+            self.in_flight -= 1
 
     def _record(self, *rows: JSONObject) -> None:
         """Journal terminal rows together, count them and tell of them."""

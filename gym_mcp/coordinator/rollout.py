@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import secrets
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gym_mcp.calls import without_tokens
 from gym_mcp.client import EnvironmentClient, EpisodeClient, Verdict
+from gym_mcp.coordinator.admission import Admission
 from gym_mcp.coordinator.meter import Meter
 from gym_mcp.coordinator.spans import joined, strip_tokens
 from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout, causes, internal
@@ -41,6 +43,9 @@ class Arm:
     max_attempts: int
     record_calls: bool = False
     skills_ref: str | None = None
+    admission: Admission = field(default_factory=Admission)
+    process: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Part of the keys of episodes: one that a killed process left half played is not gone on with."""
 
 
 @dataclass(slots=True)
@@ -52,6 +57,8 @@ class Attempt:
     verdict: Verdict | None = None
     ledger: list[JSONObject] | None = None
     error: RolloutError | None = None
+    waited: float = 0.0
+    """Seconds for room in the environment."""
 
 
 OnRetry = Callable[[Task[Any], int, RolloutError, float], None]
@@ -64,8 +71,10 @@ async def run_rollout(
     started, clock = time.time(), time.monotonic()
     seed = episode_seed(arm.run_seed, task.id, repeat)
     earlier: list[JSONObject] = []
+    waited = 0.0
     while True:
         attempt = await _attempt(arm, task, repeat, seed, len(earlier))
+        waited += attempt.waited
         error = attempt.error
         if error is None or not _worth_another(error) or len(earlier) + 1 >= arm.max_attempts:
             break
@@ -84,6 +93,8 @@ async def run_rollout(
         "model_seconds": round(attempt.meter.seconds, 6) if attempt.meter else 0.0,
         "tool_seconds": round(sum(e["end"] - e["start"] for e in row["ledger"]), 6),
     }
+    if waited:
+        row["timing"]["waited_seconds"] = round(waited, 6)
     return row
 
 
@@ -108,8 +119,8 @@ async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: in
     deadline = asyncio.timeout(arm.limits.seconds)
     try:
         async with deadline:
-            key = f"{arm.run_id}/{task.id}/{repeat}/{number}"
-            episode = await arm.client.open_episode(task, seed=seed, key=key)
+            key = f"{arm.run_id}/{arm.process}/{task.id}/{repeat}/{number}"
+            episode, attempt.waited = await arm.admission.open(arm.client, task, seed, key, deadline)
             model = arm.model.for_rollout(RolloutContext(task, repeat, seed, episode))
             attempt.meter = Meter(model, arm.limits)
             if arm.record_calls:

@@ -12,12 +12,19 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from gym_mcp.coordinator.coordinator import Coordinator
-from gym_mcp.coordinator.events import AttemptFailed, RolloutFinished, RunFinished, WorkerDied
+from gym_mcp.coordinator.events import (
+    AttemptFailed,
+    EnvironmentFull,
+    MemoryShort,
+    RolloutFinished,
+    RunFinished,
+    WorkerDied,
+)
 from gym_mcp.coordinator.journal import JournalError
 from gym_mcp.coordinator.rollout import Arm, failed_row
 from gym_mcp.crew.hand import Hand
 from gym_mcp.crew.orders import Order
-from gym_mcp.crew.process import ENDING, WorkerProcess, how_it_ended
+from gym_mcp.crew.process import ENDING, MEMBER, WorkerProcess, how_it_ended
 from gym_mcp.crew.shared_journal import SharedJournal
 from gym_mcp.crew.suspects import Suspects
 from gym_mcp.crew.waiting import WaitingRoom
@@ -59,7 +66,7 @@ class Crew(Coordinator):
         self._orders: Iterator[Order] = iter(())
         self._returned: deque[Order] = deque()
         """Orders that were lost with a machine: nobody's fault, so anybody may have them."""
-        self._over = False
+        self._over = self._full = False
         self._stopped = False
         self._stillborn = 0
         self._error: Exception | None = None
@@ -69,6 +76,15 @@ class Crew(Coordinator):
     def pids(self) -> list[int]:
         """Process ids of the workers."""
         return [hand.process.pid for hand in self._hands]
+
+    @property
+    def waiting(self) -> int:
+        return sum(hand.waiting for hand in self._hands)
+
+    def _tell_full(self, message: str) -> None:
+        if not self._full:
+            self._full = True
+            self.emit(EnvironmentFull(message))
 
     def drain(self, reason: str) -> None:
         super().drain(reason)
@@ -145,7 +161,7 @@ class Crew(Coordinator):
 
     async def _hire(self, share: int) -> Hand:
         at = self._rows.size()
-        process = WorkerProcess(self._lock)
+        process = WorkerProcess(MEMBER, [] if self._lock is None else [self._lock])
         hand = Hand(process, await process.connect(), share, at)
         self._hands.add(hand)
         hand.channel.send(self._setup(share))
@@ -162,8 +178,13 @@ class Crew(Coordinator):
                 self._welcome(hand, message)
             elif "lags" in message:
                 self.lags.merge(message["lags"], message["greatest"])
+                hand.waiting = message["waiting"]
             elif "retry" in message:
                 self.emit(AttemptFailed(*message["retry"]))
+            elif "full" in message:
+                self._tell_full(message["full"])
+            elif "memory" in message:
+                self.emit(MemoryShort(*message["memory"]))
             elif "error" in message:
                 self._fail(message["error"], message["message"])
             else:

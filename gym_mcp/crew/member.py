@@ -14,8 +14,9 @@ from gym_mcp import hub
 from gym_mcp.coordinator.config import RunConfig
 from gym_mcp.coordinator.connect import Parts, connect, identity
 from gym_mcp.coordinator.coordinator import Coordinator
-from gym_mcp.coordinator.events import AttemptFailed, Event
+from gym_mcp.coordinator.events import AttemptFailed, EnvironmentFull, Event, MemoryShort
 from gym_mcp.coordinator.groups import Groups
+from gym_mcp.coordinator.guard import guarded
 from gym_mcp.coordinator.journal import DiskError
 from gym_mcp.coordinator.memory import bound_by_memory
 from gym_mcp.coordinator.ramp import ramp
@@ -52,6 +53,8 @@ class Member(Coordinator):
         self._type = parts.environment_type
         self._channel = channel
         self._room = asyncio.Semaphore(concurrency)
+        self._memory = asyncio.Event()
+        self._memory.set()
         self._running: set[asyncio.Task[None]] = set()
         self.served_at: tuple[str, int] | None = None
         """Where the environment server of this process is, if the run started one for it."""
@@ -70,6 +73,7 @@ class Member(Coordinator):
                 task.add_done_callback(self._followed)
             if message.get("drain"):
                 self._draining = True
+                self.pause(False)
             if message.get("end"):
                 break
             if self.broken is not None:
@@ -85,7 +89,8 @@ class Member(Coordinator):
             self._send_lags()
 
     def _send_lags(self) -> None:
-        self._channel.send({"lags": self.lags.take(), "greatest": self.lags.greatest})
+        told = {"lags": self.lags.take(), "greatest": self.lags.greatest, "waiting": self.waiting}
+        self._channel.send(told)
 
     def _followed(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -133,6 +138,7 @@ class Member(Coordinator):
 
     async def _play(self, order: JSONObject, task: Task[Any], repeat: int) -> None:
         async with self._room:
+            await self._memory.wait()
             if self._draining:
                 return
             row = await run_rollout(self.arm, task, order["index"], repeat, self._on_retry)
@@ -169,10 +175,21 @@ class Member(Coordinator):
         said, lines = self._desk.said()
         self._channel.send({"id": order["id"], **what, **said}, *lines)
 
+    def pause(self, pause: bool) -> None:
+        """Start nothing more, or go on."""
+        if pause and not self._draining:
+            self._memory.clear()
+        else:
+            self._memory.set()
+
     def _tell(self, event: Event) -> None:
+        if isinstance(event, MemoryShort):
+            self._channel.send({"memory": (event.short, event.available_mib, event.reserve_mib)})
         if isinstance(event, AttemptFailed):
             fields = (event.task_id, event.repeat, event.kind, event.message, event.wait)
             self._channel.send({"retry": fields})
+        elif isinstance(event, EnvironmentFull):
+            self._channel.send({"full": event.message})
 
 
 class _Unserved(Exception):
@@ -219,7 +236,8 @@ async def _main(sock: socket.socket) -> None:
             member.served_at = hello.get("served_at")
             fits = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None)).allowed
             channel.send({"ready": os.getpid(), "identity": identity(config, parts, ""), "fits": fits})
-            await member.serve()
+            hooks = {"emit": member.emit, "pause": member.pause, "let_one": lambda: member.pause(False)}
+            await guarded(parts.harness, config.max_memory, member.serve, **hooks)
         finally:
             await parts.aclose()
     except Exception as e:

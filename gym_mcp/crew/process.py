@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from gym_mcp.crew.channel import Channel
 
 MEMBER: Final = "gym_mcp.crew.member"
 _BOOT: Final = (
-    "import importlib, sys; sys.path.insert(0, sys.argv[1]); "
+    "import sys, importlib; sys.path.insert(0, sys.argv[1]); "
     "importlib.import_module(sys.argv[2]).main(*sys.argv[3:])"
 )
 _PR_SET_PDEATHSIG: Final = 1
@@ -27,9 +28,13 @@ ENDING: Final = 20.0
 
 
 class WorkerProcess:
-    """A process of the run's group. It holds the run's lock too: while it lives, nobody else takes the run up."""
+    """A process of this one's group, which runs `main(descriptor, parent)` of a module.
 
-    def __init__(self, lock: int | None = None, module: str = MEMBER) -> None:
+    It inherits the descriptors `kept`. A run's worker has the run's lock among them: while it lives, nobody else
+    takes the run up.
+    """
+
+    def __init__(self, module: str, kept: Sequence[int] = ()) -> None:
         ours, theirs = socket.socketpair()
         where = str(Path(gym_mcp.__file__).resolve().parent.parent)
         try:
@@ -37,7 +42,7 @@ class WorkerProcess:
                 [sys.executable, "-P", "-c", _BOOT, where, module, str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # stdout is for the result of the run
-                pass_fds=[theirs.fileno(), *([] if lock is None else [lock])],
+                pass_fds=(theirs.fileno(), *kept),
             )
         finally:
             theirs.close()
