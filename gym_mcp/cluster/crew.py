@@ -18,7 +18,7 @@ from gym_mcp.cluster.session import Session
 from gym_mcp.coordinator.connect import differences
 from gym_mcp.coordinator.events import ActorLost, ActorsWait
 from gym_mcp.coordinator.rollout import Arm
-from gym_mcp.crew.crew import Crew, shares_of
+from gym_mcp.crew.crew import STILLBORN, Crew, shares_of
 from gym_mcp.crew.hand import Hand
 from gym_mcp.crew.orders import Order
 from gym_mcp.crew.process import how_it_ended
@@ -243,7 +243,8 @@ class ClusterCrew(Crew):
         if status is not None:
             self._died(hand, how_it_ended(status))
         elif not hand.ready:
-            self._is_stillborn(self._process(hand).lost)
+            # A node takes all actors along that start there: that is one loss.
+            self._is_stillborn(self._process(hand).lost, STILLBORN * (len(self._hands) + 1))
         else:
             self._lost(hand)
 

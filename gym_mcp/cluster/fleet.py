@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from gym_mcp.cluster.remote import Places
 from gym_mcp.coordinator.connect import differences
+from gym_mcp.crew.crew import STILLBORN
 from gym_mcp.crew.process import how_it_ended
 from gym_mcp.errors import GymError
 from gym_mcp.types import JSONObject
-
-_STILLBORN: Final = 10
 
 
 class Run(Protocol):
@@ -96,5 +95,5 @@ class Fleet:
                 run.server_lost(server, process.where, why)
             elif not self._over:
                 stillborn += 1
-                if stillborn >= _STILLBORN:
-                    run.server_failed(f"{_STILLBORN} environment servers in a row died as they started ({why})")
+                if stillborn >= STILLBORN:
+                    run.server_failed(f"{STILLBORN} environment servers in a row died as they started ({why})")

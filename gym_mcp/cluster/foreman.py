@@ -47,9 +47,11 @@ class Foreman:
             return {"where": where, "error": f"gym-mcp {version} is needed there, in Ray's Python: {e}"}
         if gym_mcp.__version__ != version:
             return {"where": where, "error": f"gym-mcp {gym_mcp.__version__} is there, {version} is here"}
-        self._folder = tempfile.TemporaryDirectory(prefix="gym-mcp-", ignore_cleanup_errors=True)
         try:
-            hello = {**unpack(parcel, self._folder.name, orjson.loads(setup)), "where": where}
+            if parcel and self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="gym-mcp-", ignore_cleanup_errors=True)
+            folder = self._folder.name if parcel else ""
+            hello = {**unpack(parcel, folder, orjson.loads(setup)), "where": where}
             self._process = WorkerProcess(module=hello["module"])
         except OSError as e:
             return {"where": where, "error": f"no worker process can be started there: {e}"}
@@ -89,7 +91,9 @@ class Foreman:
             self._news.clear()
             return said, None
         status = await self._process.ended()
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
         return said, status
 
 

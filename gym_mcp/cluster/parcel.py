@@ -124,7 +124,9 @@ def _same(given: Any, path: Path) -> bool:
     return isinstance(given, str) and Path(given).absolute() == path.absolute()
 
 
-def _tar(files: Iterable[Path]) -> bytes:
+def _tar(files: list[Path]) -> bytes:
+    if not files:
+        return b""
     out, size = io.BytesIO(), 0
     with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1, dereference=True) as tar:
         for file in files:

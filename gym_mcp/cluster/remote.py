@@ -46,7 +46,10 @@ class Places:
 
     def start(self, more: Awaitable[JSONObject] | None = None) -> tuple[RemoteProcess, RemoteChannel]:
         """A process that starts where there is room, once it is known what `more` it has to know."""
-        actor = self._spare.pop() if self._spare else self._class.remote()
+        try:
+            actor = self._spare.pop() if self._spare else self._class.remote()
+        except Exception as e:  # the cluster is gone: the first message would be the first to tell
+            actor, more = None, _raised(e)
         process = RemoteProcess(self, actor)
         return process, RemoteChannel(process, actor, self._begin(actor, more))
 
@@ -61,7 +64,7 @@ class Places:
         """End an actor, or keep one whose process alone has died: another process starts in it sooner."""
         if usable:
             self._spare.append(actor)
-        else:
+        elif actor is not None:
             with contextlib.suppress(Exception):  # the cluster may be gone
                 self._ray.kill(actor)
 
@@ -136,6 +139,10 @@ class RemoteChannel(Channel):
         """Nothing is open."""
 
 
+async def _raised(error: Exception) -> JSONObject:
+    raise error
+
+
 def messages_in(data: bytes) -> tuple[list[JSONObject], bytes]:
     """Whole messages with the lines that belong to them, and the bytes of one that is not all there."""
     found: list[JSONObject] = []
@@ -157,4 +164,4 @@ def messages_in(data: bytes) -> tuple[list[JSONObject], bytes]:
 def _why(error: Exception) -> str:
     """An error of Ray's in a few words: its own are paragraphs."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]:.200}" if lines else one_line(error)
+    return f"{type(error).__name__}: {lines[0].partition('. ')[0]:.200}" if lines else one_line(error)

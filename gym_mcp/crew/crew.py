@@ -33,7 +33,7 @@ from gym_mcp.lag import LagProbe
 from gym_mcp.metrics.tally import Tally
 from gym_mcp.types import JSONObject, Task
 
-_STILLBORN: Final = 10
+STILLBORN: Final = 10
 """Processes in a row that die before they are ready; then the run ends."""
 
 Setup = Callable[[int], JSONObject]
@@ -327,10 +327,10 @@ class Crew(Coordinator):
             self._condemn(guilty, how)
         self._perhaps_over()
 
-    def _is_stillborn(self, how: str) -> None:
+    def _is_stillborn(self, how: str, limit: int = STILLBORN) -> None:
         self._stillborn += 1
-        if self._stillborn >= _STILLBORN:
-            self._fail("usage", f"{_STILLBORN} worker processes in a row died as they started ({how})")
+        if self._stillborn >= limit:
+            self._fail("usage", f"{limit} worker processes in a row died as they started ({how})")
 
     def _unfinished(self, hand: Hand) -> list[Order]:
         """Take from a process that is gone what it had not finished."""
