@@ -14,6 +14,8 @@ _MANY: Final = 10_000
 
 def needs_of(declared: Mapping[str, float], asked: Mapping[str, float]) -> dict[str, float]:
     """What the environment declares, with what the run asks for on top. `UsageError` for what cannot be."""
+    if not isinstance(declared, Mapping):
+        raise UsageError(f"needs: a mapping of amounts is expected, not {declared!r:.40}")
     needs = {"num_cpus": 1.0, **declared, **asked}
     for name, amount in needs.items():
         if meant := _MEANT.get(name.lower()):

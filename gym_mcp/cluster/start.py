@@ -41,7 +41,7 @@ def join_for(config: RunConfig, cls: type[Environment[Any]]) -> Session:
     needs_of(cls.needs, config.resources)
     if config.env_servers is not None and is_url(config.environment):
         raise UsageError(f"env_servers: {config.environment} is served already; leave env_servers out")
-    return join(config.ray or AUTO)
+    return join(AUTO if config.ray is None else config.ray)
 
 
 def make_cluster_crew(

@@ -57,6 +57,8 @@ async def opened(config: RunConfig, out: Path | None) -> AsyncIterator[tuple[Run
     """The locked directory and the parts of a run that can start. Nothing is left of one that cannot."""
     parts = await connect(config)
     try:
+        if config.env_servers is not None and config.ray is None:
+            raise UsageError("env_servers: these are actors of a cluster: give --ray (or see `gym-mcp serve`)")
         parts.join_cluster(config)
         directory = RunDirectory.new(out, _slug(f"{config.benchmark or parts.description.name}-{config.model}"))
         directory.lock()

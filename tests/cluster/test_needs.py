@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gym_mcp.cluster.needs import actor_options, in_words, needs_of, room_for
+from gym_mcp.coordinator.run import start
 from gym_mcp.errors import UsageError
+from tests.coordinator.kit import config
+from tests.support import run
 
 
 def test_a_run_wins_over_the_environment_and_one_cpu_is_the_default() -> None:
@@ -56,3 +60,21 @@ def test_who_needs_nothing_fits_everywhere() -> None:
 def test_what_cannot_be_is_refused(asked: Mapping[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=told.replace("?", r"\?")):
         needs_of({}, asked)
+
+
+def test_a_declaration_that_is_no_mapping_is_refused() -> None:
+    declared: Any = ["num_cpus"]
+    with pytest.raises(UsageError, match="needs: a mapping of amounts is expected"):
+        needs_of(declared, {})
+
+
+def test_what_servers_take_is_not_there_for_actors() -> None:
+    assert room_for({"num_cpus": 1}, {"CPU": 4.0}, {"num_cpus": 3.0}) == 1
+    assert room_for({"num_cpus": 1}, {"CPU": 4.0}, {"num_cpus": 9.0}) == 0
+
+
+def test_servers_of_an_environment_need_a_cluster(tmp_path: Path) -> None:
+    made = config(env_servers=2)
+    with pytest.raises(UsageError, match="give --ray"):
+        run(lambda: start(made, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
