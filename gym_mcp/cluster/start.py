@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from gym_mcp.cluster.crew import ClusterCrew
 from gym_mcp.cluster.fleet import Fleet
-from gym_mcp.cluster.needs import needs_of
+from gym_mcp.cluster.needs import needs_of, room_for
 from gym_mcp.cluster.parcel import Parcel, pack
 from gym_mcp.cluster.remote import Cargo, Places
 from gym_mcp.cluster.session import AUTO, Session, join
@@ -57,7 +57,8 @@ def make_cluster_crew(
     """The crew of a run, and what it has to do. The caller holds the run's lock."""
     needs = needs_of(parts.environment_type.needs, config.resources)
     parcel = pack(config, parts)
-    setup, keys, files = _setup(config, arm, parcel), keys_for(config), session.ray.put(parcel.data)
+    actors = config.workers or room_for(needs, session.capacity())
+    setup, keys, files = _setup(config, arm, parcel, actors), keys_for(config), session.ray.put(parcel.data)
     ours, fleet, reserved = identity(config, parts, ""), None, dict[str, float]()
     if config.env_servers is not None:
         keys[VARIABLE] = secrets.token_urlsafe(32)
@@ -86,11 +87,11 @@ def make_cluster_crew(
     return crew, lambda: crew.run_orders(orders)
 
 
-def _setup(config: RunConfig, arm: Arm, parcel: Parcel) -> JSONObject:
+def _setup(config: RunConfig, arm: Arm, parcel: Parcel, actors: int) -> JSONObject:
     """The first message to a worker process on a node."""
     return {
         "config": config.model_dump(mode="json"),
-        "workers": max(1, min(config.workers or 1, config.concurrency)),
+        "workers": max(1, min(actors, config.concurrency)),
         "run_id": arm.run_id,
         "moved": parcel.moved,
         "hubs": parcel.hubs,
