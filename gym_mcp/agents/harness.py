@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, runtime_checkable
 
+from gym_mcp.agents.activation import Activation
 from gym_mcp.agents.agent import Agent, AgentOptions, Link
 from gym_mcp.agents.memory import Processes
+from gym_mcp.agents.observations import Names
 from gym_mcp.agents.package import find
 from gym_mcp.agents.place import new_place
 from gym_mcp.agents.process import namespaces_permitted
-from gym_mcp.agents.relay import Relay
+from gym_mcp.agents.prompt import task_text
+from gym_mcp.agents.relay import Relay, Relayed
 from gym_mcp.agents.rollout import AgentRollout, Setup
+from gym_mcp.agents.signs import Signs, signs_of
 from gym_mcp.agents.skills import Skills
 from gym_mcp.agents.watched import Watched
 from gym_mcp.client import AgentSession
@@ -25,6 +30,13 @@ from gym_mcp.types import JSONObject, Transcript
 _log: Final = logging.getLogger(__name__)
 
 
+@runtime_checkable
+class Telling(Protocol):
+    """A model, such as the coordinator's meter, that passes on what is known of a rollout that fails."""
+
+    facts: Callable[[], JSONObject] | None
+
+
 class AgentHarness:
     """The harness of one agent. `UsageError` at once when its program is not to be had."""
 
@@ -35,6 +47,7 @@ class AgentHarness:
         self.processes = Processes()
         self._installed = find(agent.name, agent.package, options.version, options.binary)
         self._skills: Skills | None = None
+        self._signs: tuple[Sequence[Signs], Sequence[Signs]] = ((), ())
         self._setup: Setup | None = None
         self._gateway = Gateway()
         self._relay = Relay()
@@ -45,6 +58,13 @@ class AgentHarness:
         if self.agent.skills_folder is None:
             raise UsageError(f"harness {self.agent.name}: takes no skills (--skills)")
         self._skills = skills
+        self._signs = signs_of(skills.texts(), ())
+
+    def watch_for(self, others: Sequence[Skills]) -> None:
+        """Skills that no rollout should know of, in an experiment with several arms: tell when one does."""
+        if self._skills is not None:
+            found = [text for skills in others for text in skills.texts()]
+            self._signs = signs_of(self._skills.texts(), found)
 
     def identity(self) -> JSONObject:
         """The version that runs, and the skills."""
@@ -61,7 +81,10 @@ class AgentHarness:
                 "use claude-code, codex or simple"
             )
         async with self._relay.open(session, parses_text=agent.parses_text) as relayed:
-            watched = Watched(agent, model, relayed, plain=self.options.plain_observations)
+            activation = self._activation(session, relayed)
+            if activation is not None and isinstance(model, Telling):
+                model.facts = activation.as_json
+            watched = Watched(agent, model, relayed, plain=self.options.plain_observations, activation=activation)
             gateway = self._gateway.open(watched)
             try:
                 link = Link(
@@ -72,10 +95,17 @@ class AgentHarness:
                     relayed.tools,
                 )
                 with new_place() as place:
-                    rollout = AgentRollout(setup, place, session, relayed, watched, gateway, link)
+                    rollout = AgentRollout(setup, place, session, relayed, watched, gateway, link, activation)
                     return await rollout.play()
             finally:
                 await gateway.aclose()
+
+    def _activation(self, session: AgentSession, relayed: Relayed) -> Activation | None:
+        if self._skills is None:
+            return None
+        names = Names(relayed.tools)
+        prompt = task_text(session.prompt)
+        return Activation(*self._signs, prompt, lambda name: names.plain(name) is not None)
 
     async def _started(self) -> Setup:
         async with self._starting:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from gym_mcp.agents.activation import Activation
 from gym_mcp.agents.agent import Agent, AgentOptions, Link, Report, Turn
 from gym_mcp.agents.containment import jail_of
 from gym_mcp.agents.memory import Processes, Watch
@@ -50,6 +51,7 @@ class AgentRollout:
     model: Watched
     gateway: GatewaySession
     link: Link
+    activation: Activation | None = None
     _jail: Jail | None = None
     _turns: int = 0
     _ends: list[Ended] = field(default_factory=list)
@@ -192,6 +194,7 @@ class AgentRollout:
             "cpu_seconds": round(sum(e.cpu_seconds for e in self._ends), 3),
             "peak_mib": max((e.peak_kib for e in self._ends), default=0) // 1024,
             **self._facts,
+            **(self.activation.as_json() if self.activation is not None else {}),
         }
 
 

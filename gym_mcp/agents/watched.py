@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from gym_mcp.agents.activation import Activation
 from gym_mcp.agents.agent import Agent
 from gym_mcp.agents.observations import Join, Names
 from gym_mcp.agents.relay import Relayed
@@ -19,9 +20,12 @@ class Watched(Model):
 
     `asked` counts requests, `offered` says whether one of them offered the environment's tools. `failed` is set
     with `error` once the model has failed for good, `spent` once a budget or the episode has come to its end.
+    `activation` is told what passes, where skills are in play.
     """
 
-    def __init__(self, agent: Agent, model: Model, relayed: Relayed, *, plain: bool) -> None:
+    def __init__(
+        self, agent: Agent, model: Model, relayed: Relayed, *, plain: bool, activation: Activation | None = None
+    ) -> None:
         self.spec, self.price = model.spec, model.price
         self.asked = 0
         self.offered = False
@@ -32,6 +36,7 @@ class Watched(Model):
         self._model = model
         self._relayed = relayed
         self._plain = plain
+        self._activation = activation
         if hasattr(model, "record_calls"):
             self.record_calls = model.record_calls
 
@@ -39,9 +44,11 @@ class Watched(Model):
         self.asked += 1
         offered = self.names.offered(request.tools)
         self.offered = self.offered or bool(offered)
+        as_sent, turn = request, self.asked
         if self._relayed.ended:
             self.spent.set()
             raise LimitReached("ended")
+        when = self._activation.moment(turn) if self._activation is not None else {}
         if self._plain:
             join = Join(self.names, self._relayed.calls)
             request = Request(join.plain(request.input), request.tools, request.params)
@@ -58,6 +65,8 @@ class Watched(Model):
             raise
         if not self.failed.is_set():  # agents ask several things at a time: one that went well mends nothing
             self.error = None
+        if self._activation is not None:
+            self._activation.answered(as_sent, response.output, when)
         if self.spec.startswith(_EMBEDDED):
             response.output = self._agent.embedded(response.output, offered)
         return response

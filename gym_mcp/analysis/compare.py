@@ -43,6 +43,7 @@ def compare(
     across_prompts: bool = False,
     margin: float | None = None,
     all_pairs: bool = False,
+    names: Sequence[str] | None = None,
 ) -> JSONObject:
     """The comparison as JSON: each run with the first, or all pairs. A difference is `b` less `a`.
 
@@ -58,7 +59,7 @@ def compare(
     _check_margin(margin, runs[0], metric)
     shared = shared_tasks(runs, intersect=intersect, across_prompts=across_prompts)
     pairs = list(combinations(range(len(runs)), 2)) if all_pairs else [(0, i) for i in range(1, len(runs))]
-    names = arm_names(runs)
+    names = names or arm_names(runs)
     contrasts = [_contrast(runs, shared, metric, pair) for pair in pairs]
     _adjust(contrasts)
     for (i, j), contrast in zip(pairs, contrasts, strict=True):
@@ -127,15 +128,15 @@ def _contrast(runs: Sequence[Run], shared: Shared, metric: str, pair: tuple[int,
         "cause": why[0] if len(why) == 1 else None,
     }
     ids, (one, other) = paired_scores((a, b), both, metric)
-    contrast.update(_difference(one, other), flips=_flips(ids, one, other))
+    contrast.update(difference(one, other), flips=_flips(ids, one, other))
     contrast["tasks_without_pair"] = len(shared.ids) - len(ids)
     _, (one, other) = paired_scores((a, b), both, metric, failed_as_worst=True)
-    contrast["failed_as_worst"] = _difference(one, other)
+    contrast["failed_as_worst"] = difference(one, other)
     contrast["missingness"] = missingness(a, b, both)
     return contrast
 
 
-def _difference(a: TaskScores, b: TaskScores) -> JSONObject:
+def difference(a: TaskScores, b: TaskScores) -> JSONObject:
     """The difference b - a over paired tasks with intervals and tests; nulls without a pair."""
     gaps = [y - x for x, y in zip(a.means, b.means, strict=True)]
     if not gaps:

@@ -72,7 +72,7 @@ def text(found: dict[str, Any], flips: int = _FLIPS) -> str:
     percent = found["metric"] == "pass"
     parts = [_arms(found, percent)]
     for contrast in found["contrasts"]:
-        parts += ["", *_contrast(contrast, percent, len(found["contrasts"]), flips)]
+        parts += ["", *contrast_lines(contrast, percent, len(found["contrasts"]), flips)]
     return "\n".join(parts)
 
 
@@ -86,28 +86,31 @@ def _arms(found: dict[str, Any], percent: bool) -> str:
                 arm["name"],
                 str(arm["scored"]),
                 str(sum(arm["failed"].values())),
-                _value(score["value"], percent),
-                _range(score["new_tasks"], percent),
-                _value(worst["value"], percent),
+                value_text(score["value"], percent),
+                range_text(score["new_tasks"], percent),
+                value_text(worst["value"], percent),
                 f"{found['left_out'][arm['name']]} tasks",
             )
         )
     return table(headers, rows, limit=width())
 
 
-def _contrast(c: dict[str, Any], percent: bool, contrasts: int, flips: int) -> list[str]:
+def contrast_lines(c: dict[str, Any], percent: bool, contrasts: int, flips: int) -> list[str]:
+    """One comparison: the verdict, what must be known before it is quoted, and the numbers."""
     title = f"{c['b']} less {c['a']}"
     lines = [title, "-" * len(title), c["verdict"]["text"], *(f"- {note}" for note in c["notes"])]
     lines.append(f"  changed           {', '.join(c['causes']) or 'nothing that decides results'}")
     if c["difference"] is None:
         return lines
     lines += [
-        f"  difference        {_signed(c['difference'], percent)} over {_tasks(c['tasks'])}",
-        f"  new tasks         {_range(c['new_tasks'], percent, '95% CI ')}  paired by task",
+        f"  difference        {signed_text(c['difference'], percent)} over {tasks_text(c['tasks'])}",
+        f"  new tasks         {range_text(c['new_tasks'], percent, '95% CI ')}  paired by task",
     ]
     if c["these_tasks"]:
-        lines.append(f"  these tasks       {_range(c['these_tasks'], percent, '95% CI ')}  luck within tasks only")
-    lines.append(f"  bootstrap         {_range(c['bootstrap'], percent, '95% CI ')}")
+        lines.append(
+            f"  these tasks       {range_text(c['these_tasks'], percent, '95% CI ')}  luck within tasks only"
+        )
+    lines.append(f"  bootstrap         {range_text(c['bootstrap'], percent, '95% CI ')}")
     lines += _tests(c)
     if contrasts > 1:
         lines.append(
@@ -115,7 +118,7 @@ def _contrast(c: dict[str, Any], percent: bool, contrasts: int, flips: int) -> l
         )
     if any(c["missingness"]["failed"]):
         zero = c["failed_as_worst"]
-        shown = f"{_signed(zero['difference'], percent)}  {_range(zero['new_tasks'], percent, '95% CI ')}"
+        shown = f"{signed_text(zero['difference'], percent)}  {range_text(zero['new_tasks'], percent, '95% CI ')}"
         lines.append(f"  failed as worst   {shown}  p {zero['p']:.4f}")
     return lines + _turned(c, percent, flips)
 
@@ -138,10 +141,10 @@ def _turned(c: dict[str, Any], percent: bool, flips: int) -> list[str]:
     if not rows or not flips:
         return []
     up = sum(1 for r in rows if r["delta"] > 0)
-    lines = [f"  {_tasks(len(rows))} turned: {up} up, {len(rows) - up} down"]
+    lines = [f"  {tasks_text(len(rows))} turned: {up} up, {len(rows) - up} down"]
     lines += [
-        f"    {_signed(r['delta'], percent):>12}  {r['task_id']}  "
-        f"{_value(r['a'], percent)} -> {_value(r['b'], percent)}"
+        f"    {signed_text(r['delta'], percent):>12}  {r['task_id']}  "
+        f"{value_text(r['a'], percent)} -> {value_text(r['b'], percent)}"
         for r in rows[:flips]
     ]
     if len(rows) > flips:
@@ -149,23 +152,23 @@ def _turned(c: dict[str, Any], percent: bool, flips: int) -> list[str]:
     return lines
 
 
-def _tasks(count: int) -> str:
+def tasks_text(count: int) -> str:
     return "1 task" if count == 1 else f"{count:,} tasks"
 
 
-def _value(value: float | None, percent: bool) -> str:
+def value_text(value: float | None, percent: bool) -> str:
     if value is None:
         return "-"
     return f"{100 * value:.1f}%" if percent else f"{value:.4g}"
 
 
-def _signed(value: float | None, percent: bool) -> str:
+def signed_text(value: float | None, percent: bool) -> str:
     if value is None:
         return "-"
     return f"{100 * value:+.1f} points" if percent else f"{value:+.4g}"
 
 
-def _range(interval: dict[str, Any] | None, percent: bool, lead: str = "") -> str:
+def range_text(interval: dict[str, Any] | None, percent: bool, lead: str = "") -> str:
     if interval is None:
         return "-"
     scale = 100 if percent else 1

@@ -57,6 +57,7 @@ def describe_fully(cls: type[Environment[Any]]) -> JSONObject:
         "floor": found.floor,
         "has_solution": found.has_solution,
         "num_tasks": found.num_tasks,
+        "max_live": found.max_live,
         "tools_vary_by_task": cls.has("tools_for"),
         "tools": found.tools,
         "options": list(_options(cls)),
@@ -101,6 +102,8 @@ def _page(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"domain       {', '.join((facts['domain'], *facts['tags']))}"
     yield f"reward       {low:g} to {high:g}, {better} is better; floor {facts['floor']:g}"
     yield f"tasks        {facts['num_tasks']}{'' if facts['has_solution'] else '; no reference solution'}"
+    if facts["max_live"]:
+        yield f"holds        {facts['max_live']} episodes at a time"
     yield f"hashes       {', '.join(f'{k} {v}' for k, v in facts['identity'].items())}"
     if facts["options"]:
         yield from ("", "options (--set env.NAME=VALUE)")

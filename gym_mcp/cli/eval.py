@@ -24,6 +24,7 @@ INTERRUPTED, DISK = 130, 3
 VERBS = {
     "run": Verb("gym_mcp.cli.eval:run", "Run a model on an environment's tasks and score it."),
     "prepare": Verb("gym_mcp.cli.prepare:prepare_command", "Fetch a benchmark's dataset."),
+    "skills": Verb("gym_mcp.cli.skills:skills_command", "Whether skills help an agent, and whether it uses them."),
     "resume": Verb("gym_mcp.cli.eval:resume_command", "Run what a run directory still lacks."),
     "score": Verb("gym_mcp.cli.score:score", "Score recorded replies without any model."),
     "reverify": Verb("gym_mcp.cli.reverify:reverify_command", "Score a run again under a changed verifier."),
@@ -155,7 +156,7 @@ def run(
     from gym_mcp.coordinator.run import start
     from gym_mcp.errors import UsageError
 
-    settings = merged(parse_overrides(overrides), _settings(flags))
+    settings = merged(parse_overrides(overrides), settings_of_flags(flags))
     if flags.get("benchmark") and flags.get("environment"):
         raise UsageError("-b and -e: a benchmark names its own environment; give one of the two")
     plan = make_plan(settings) if config is None else load_experiment(config, settings)
@@ -229,7 +230,7 @@ def show(run_dir: Path, as_json: bool) -> None:
     _print(outcome, as_json)
 
 
-def _settings(flags: dict[str, Any]) -> dict[str, Any]:
+def settings_of_flags(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags that were given, as nested settings."""
     given = {k: v for k, v in flags.items() if v is not None and v != ()}
     for noun in ("environment", "model"):
@@ -266,11 +267,11 @@ def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
     try:
         return run_loop(main())
     except DiskError as e:
-        _tell_of_disk(e)
+        tell_of_disk(e)
         raise click.exceptions.Exit(DISK) from None
 
 
-def _tell_of_disk(error: DiskError) -> None:
+def tell_of_disk(error: DiskError) -> None:
     from gym_mcp.coordinator.journal import JournalError
 
     safe = "; what was journalled is safe: `gym-mcp eval resume` goes on"
@@ -316,7 +317,7 @@ def _finish(
     for error in errors:
         if not isinstance(error, DiskError):
             raise error
-        _tell_of_disk(error)
+        tell_of_disk(error)
     there = f" --ray {ray}" if ray else ""
     for outcome in outcomes:
         if not outcome.complete:

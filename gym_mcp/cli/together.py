@@ -14,16 +14,30 @@ from gym_mcp.coordinator.coordinator import Coordinator
 from gym_mcp.coordinator.events import Listener
 
 if TYPE_CHECKING:
+    from gym_mcp.coordinator.mix import Attach
     from gym_mcp.coordinator.run import OnReady, Outcome
 
 
 def drive_together(plan: Plan, quiet: bool) -> tuple[list[Outcome], list[BaseException]]:
     """Run a plan to its end; what came of its runs, and why some have no outcome."""
-    from gym_mcp.cli.eval import drain_on_signals
     from gym_mcp.coordinator.mix import together
     from gym_mcp.fastloop import run_loop
 
     board = Board(names(plan.runs), enabled=not quiet)
+
+    async def main() -> list[Outcome | BaseException]:
+        with board:
+            return await together(plan.runs, plan.concurrency, attaching(board))
+
+    found = run_loop(main())
+    errors = [one for one in found if isinstance(one, BaseException)]
+    return [one for one in found if not isinstance(one, BaseException)], errors
+
+
+def attaching(board: Board) -> Attach:
+    """Shows each run on its line, and has one signal end all of them."""
+    from gym_mcp.cli.eval import drain_on_signals
+
     coordinators: list[Coordinator] = []
 
     def attach(number: int) -> tuple[list[Listener], OnReady]:
@@ -37,13 +51,7 @@ def drive_together(plan: Plan, quiet: bool) -> tuple[list[Outcome], list[BaseExc
 
         return [line.on_event], on_ready
 
-    async def main() -> list[Outcome | BaseException]:
-        with board:
-            return await together(plan.runs, plan.concurrency, attach)
-
-    found = run_loop(main())
-    errors = [one for one in found if isinstance(one, BaseException)]
-    return [one for one in found if not isinstance(one, BaseException)], errors
+    return attach
 
 
 def names(runs: Sequence[RunConfig]) -> list[str]:

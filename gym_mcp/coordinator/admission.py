@@ -20,6 +20,8 @@ PATIENCE: Final = 3_900.0
 """Seconds that a rollout waits for room: more than the hour that a lease lasts by default."""
 AT_A_TIME: Final = 20.0
 """Seconds that one request waits at the server."""
+_AT_ONCE: Final = 1.0
+"""Seconds in which a server that lets nobody wait has answered."""
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 15.0
 
@@ -71,7 +73,7 @@ class Admission:
                 if time.monotonic() > end:
                     raise EnvironmentFailure(f"no room for {PATIENCE:g} s: {e}") from None
                 wait = max(pause, min(e.retry_after, _LONGEST_PAUSE))
-            if time.monotonic() - asked < AT_A_TIME / 2:  # it lets nobody wait: ask later and later
+            if time.monotonic() - asked < _AT_ONCE:  # it lets nobody wait: ask later and later
                 await asyncio.sleep(wait * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -57,6 +57,7 @@ class RunConfig(BaseModel):
     record_calls: bool = False
     harness_options: dict[str, Any] = {}
     skills: str | None = None
+    other_skills: list[str] = []
     model_timeout: float = Field(default=600.0, gt=0)
     max_retries: int = Field(default=5, ge=0)
     max_attempts: int = Field(default=2, ge=1)

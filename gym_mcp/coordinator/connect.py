@@ -66,7 +66,7 @@ async def connect(config: RunConfig) -> Parts:
     from gym_mcp.models.spec import make_model
 
     name, harness, path = hub.load_harness(config.harness, config.harness_options)
-    skills_ref = _use_skills(name, harness, config.skills)
+    skills_ref = _use_skills(name, harness, config)
     if config.max_memory is not None and not hasattr(harness, "processes"):
         raise UsageError(f"--max-memory: harness {name} has no processes of its own; leave it out")
     client, cls = await connect_environment(config)
@@ -95,8 +95,9 @@ async def connect(config: RunConfig) -> Parts:
     return Parts(client, cls, description, model, name, harness, path, limits, skills_ref)
 
 
-def _use_skills(name: str, harness: Harness, source: str | None) -> str | None:
+def _use_skills(name: str, harness: Harness, config: RunConfig) -> str | None:
     """Hand the skills of `--skills` to the harness; what rollouts are recorded to have had."""
+    source = config.skills
     if source is None:
         return None
     if not hasattr(harness, "use_skills"):
@@ -105,6 +106,8 @@ def _use_skills(name: str, harness: Harness, source: str | None) -> str | None:
 
     skills = load_skills(source)
     harness.use_skills(skills)
+    if config.other_skills and hasattr(harness, "watch_for"):
+        harness.watch_for([load_skills(folder) for folder in config.other_skills])
     return skills.ref
 
 

@@ -31,7 +31,7 @@ def make_manifest(config: RunConfig, parts: Parts, tasks: int, tasks_digest: str
             "mcp": _version("mcp"),
             "platform": platform.platform(),
         },
-        "config": _settings(config),
+        "config": settings_of(config),
         "identity": identity(config, parts, tasks_digest),
         "environment": _about(parts.description),
         "model": parts.model.identity(),
@@ -49,7 +49,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _settings(config: RunConfig) -> JSONObject:
+def settings_of(config: RunConfig) -> JSONObject:
     """The settings as resume will need them: paths absolute, URLs without credentials."""
     settings = config.model_dump(mode="json")
     if config.base_url:
@@ -62,6 +62,7 @@ def _settings(config: RunConfig) -> JSONObject:
         settings["environment"] = str(Path(config.environment).resolve())
     if config.skills not in (None, "none"):
         settings["skills"] = str(Path(config.skills).resolve())
+    settings["other_skills"] = [str(Path(folder).resolve()) for folder in config.other_skills]
     if config.harness.endswith(".py"):
         settings["harness"] = str(Path(config.harness).resolve())
     return settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from gym_mcp.calls import Recorder
 from gym_mcp.errors import LimitReached, ModelError
@@ -22,6 +23,8 @@ class Meter(Model):
         self.retries = 0
         self.output: list[Item] = []
         self.recorder: Recorder | None = None
+        self.facts: Callable[[], JSONObject] | None = None
+        """What the harness has to say of the rollout should it fail."""
         self._started = 0
         self._model = model
         self._limits = limits

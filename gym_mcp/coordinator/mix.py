@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TypeAlias
 
 from gym_mcp.coordinator.beside import beside
@@ -27,10 +28,16 @@ Cell: TypeAlias = tuple[RunConfig, RunDirectory, Parts]
 
 
 async def together(
-    configs: Sequence[RunConfig], concurrency: int, attach: Attach
+    configs: Sequence[RunConfig],
+    concurrency: int,
+    attach: Attach,
+    *,
+    outs: Sequence[Path] | None = None,
+    in_step: int | None = None,
 ) -> list[Outcome | BaseException]:
     """Run all of `configs`, at most `concurrency` rollouts at a time; what became of each.
 
+    `outs`: their directories, which may hold these very runs and are gone on with. `in_step`: as in `Slots`.
     A mistake in any of them is found before one starts (`UsageError`). After that, no run's failure is another's.
     """
     for flag, given in (
@@ -39,9 +46,9 @@ async def together(
     ):
         if given:
             raise UsageError(f"--together: its runs share one process; leave out {flag}")
-    slots = Slots(concurrency, available_mib())
+    slots = Slots(concurrency, available_mib(), in_step=in_step)
     async with AsyncExitStack() as stack:
-        cells = await _open_all(stack, configs)
+        cells = await _open_all(stack, configs, outs or [None] * len(configs))
         _share_endpoints([(config, parts) for config, _, parts in cells], concurrency)
         shares = [
             slots.join(
@@ -64,15 +71,19 @@ async def together(
             return await asyncio.gather(*runs, return_exceptions=True)
 
 
-async def _open_all(stack: AsyncExitStack, configs: Sequence[RunConfig]) -> list[Cell]:
+async def _open_all(
+    stack: AsyncExitStack, configs: Sequence[RunConfig], outs: Sequence[Path | None]
+) -> list[Cell]:
     """All that `configs` name. Nothing is left of any when one of them is a mistake."""
     cells: list[Cell] = []
+    old = [out is not None and RunDirectory(out).exists() for out in outs]
     try:
-        for config in configs:
-            cells.append((config, *await stack.enter_async_context(opened(config, None))))
+        for config, out in zip(configs, outs, strict=True):
+            cells.append((config, *await stack.enter_async_context(opened(config, out))))
     except BaseException as e:
-        for _, directory, _ in cells:
-            directory.undo()
+        for there, (_, directory, _) in zip(old, cells, strict=False):
+            if not there:
+                directory.undo()
         if isinstance(e, UsageError):
             raise UsageError(f"{config.environment}, {config.model}, {config.harness}: {e}") from None
         raise

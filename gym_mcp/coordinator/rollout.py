@@ -136,6 +136,9 @@ async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: in
         attempt.error = _failure(e, deadline, arm.limits)
     if attempt.meter is not None and not attempt.transcript.items:
         attempt.transcript.items = attempt.meter.output
+        if attempt.meter.facts is not None and not attempt.transcript.facts:
+            with contextlib.suppress(Exception):  # a harness's own code
+                attempt.transcript.facts = attempt.meter.facts()
     if episode is not None:
         attempt.ledger = await _salvage(episode)
     return attempt

@@ -183,7 +183,7 @@ async def go_on(
     room = parts.description.max_live or bound.allowed
     config = config.model_copy(update={"concurrency": min(bound.allowed, room)})
     if share is not None:
-        share.maximum = min(share.maximum, config.concurrency)
+        share.maximum, share.begun = min(share.maximum, config.concurrency), tally.done
     coordinator: Coordinator
     work: Callable[[], Awaitable[bool]]
     if parts.cluster is not None and tally.done < tally.expected:

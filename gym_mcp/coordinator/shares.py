@@ -11,16 +11,22 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
 from gym_mcp.coordinator.ramp import ramp
+from gym_mcp.seeds import episode_seed
 
 Job: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Slots:
-    """`total` rollouts at a time, all runs together. `memory_mib` bounds what those of known size may take."""
+    """`total` rollouts at a time, all runs together. `memory_mib` bounds what those of known size may take.
 
-    def __init__(self, total: int, memory_mib: int | None = None) -> None:
+    `in_step`, a seed: the runs are arms of one experiment. Then the next slot goes to the one that has begun
+    fewest rollouts, among equals in an order that is drawn anew for each round: no arm always goes first.
+    """
+
+    def __init__(self, total: int, memory_mib: int | None = None, *, in_step: int | None = None) -> None:
         self.total = total
         self.memory_mib = memory_mib
+        self._in_step = in_step
         self.shares: list[Share] = []
         self._open = 0
         self._turns = 0
@@ -51,7 +57,13 @@ class Slots:
             if not wanting:
                 return
             self._turns += 1
-            free -= min(wanting, key=Share.standing).begin(self._turns)
+            free -= min(wanting, key=self._rank).begin(self._turns)
+
+    def _rank(self, share: Share) -> tuple[float, int]:
+        """The lower, the sooner it is a run's turn."""
+        if self._in_step is None:
+            return share.standing()
+        return share.begun, episode_seed(self._in_step, str(self.shares.index(share)), share.begun)
 
     def _fits(self, share: Share) -> bool:
         """Whether another rollout fits into memory; a run's first always does."""
@@ -71,6 +83,8 @@ class Share:
         self.paused = False
         self.in_flight = 0
         self.served = 0
+        self.begun = 0
+        """Rollouts, those of earlier sittings included."""
         self.arrived = asyncio.Event()
         self._slots = slots
         self._jobs: Iterator[Job] = iter(())
@@ -123,6 +137,7 @@ class Share:
             self._perhaps_over()
             return False
         self.in_flight += 1
+        self.begun += 1
         self.served = turn
         task = asyncio.get_running_loop().create_task(job())
         self._running.add(task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 
-from gym_mcp.report_card.card import Check, counted, fail, ok
+from gym_mcp.report_card.card import Check, counted, fail, ok, skip
 from gym_mcp.report_card.elsewhere import Unreachable, fingerprints_elsewhere
 from gym_mcp.report_card.exam import Exam
 from gym_mcp.report_card.play import Trace, perform, repeat
@@ -69,7 +69,7 @@ async def interleaved(exam: Exam) -> Check:
     plays: list[tuple[int, int]] = []
     most = exam.cls.max_live or exam.effort.interleaved
     if most == 1:
-        return ok("interleaved", "not tried: the environment holds one episode at a time (max_live)")
+        return skip("interleaved", "the environment holds one episode at a time (max_live)")
     for i in exam.budget(min(most, exam.effort.interleaved), least=min(most, 4)):
         plays.append((i % len(tasks), i // len(tasks)))
         alone.append(await exam.play(tasks[plays[i][0]], plays[i][1]))

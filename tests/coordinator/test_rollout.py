@@ -201,6 +201,15 @@ def test_what_a_harness_wraps_keeps_its_owner(tmp_path: Path, body: str, act: st
         assert (row["outcome"], row["response"]["stop"]) == ("scored", "max_cost")
 
 
+@pytest.mark.parametrize(("facts", "kept"), [("lambda: {'skills': {}}", {"skills": {}}), ("lambda: 1 / 0", None)])
+def test_a_failed_rollout_keeps_what_its_harness_knows_of_it(
+    tmp_path: Path, facts: str, kept: dict[str, Any] | None
+) -> None:
+    text = f"model.facts = {facts}\nraise ModelError('down')"
+    row = run(lambda: one(harness=make_harness(tmp_path, text)))
+    assert row["failure"]["kind"] == "model" and row.get("harness_facts") == kept
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -190,3 +190,38 @@ def test_what_goes_on_beside_ends_with_it_and_its_error_is_told() -> None:
                 raise KeyError("inside")
 
     run(main)
+
+
+async def in_step(slots: int, *parts: tuple[int, int], seed: int = 0) -> list[int]:
+    """The arms of rollouts in the order in which they began; each arm is (how many, begun before)."""
+    order: list[int] = []
+
+    def noting(arm: int, count: int) -> Iterator[Job]:
+        async def one() -> None:
+            order.append(arm)
+            await asyncio.sleep(0)
+
+        for _ in range(count):
+            yield one
+
+    shared = Slots(slots, in_step=seed)
+    shares = [shared.join(slots) for _ in parts]
+    async with beside(shared.open()), asyncio.TaskGroup() as group:
+        for arm, (share, (count, begun)) in enumerate(zip(shares, parts, strict=True)):
+            share.begun = begun
+            group.create_task(share.run(noting(arm, count), lambda: False))
+    return order
+
+
+def test_arms_in_step_take_turns_in_an_order_that_is_drawn_anew() -> None:
+    order = run(lambda: in_step(1, (6, 0), (6, 0), (6, 0)))
+    rounds = [tuple(order[i : i + 3]) for i in range(0, 18, 3)]
+    assert all(sorted(arms) == [0, 1, 2] for arms in rounds) and len(set(rounds)) > 1
+    assert order == run(lambda: in_step(1, (6, 0), (6, 0), (6, 0))), "from the seed"
+    assert order != run(lambda: in_step(1, (6, 0), (6, 0), (6, 0), seed=1))
+
+
+def test_an_arm_that_is_behind_catches_up_first() -> None:
+    order = run(lambda: in_step(1, (1, 3), (4, 0)))
+    assert order[:3] == [1, 1, 1] and sorted(order[3:]) == [0, 1]
+    assert run(lambda: in_step(2, (0, 4), (3, 0))) == [1, 1, 1], "one that has nothing left holds nobody up"

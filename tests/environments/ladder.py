@@ -128,7 +128,7 @@ class Ladder(Environment):
     def verify_group(cls, task: Task, rollouts: Sequence[GroupRollout]) -> list[Reward]:
         if task.data.get("group") == "raise":
             raise RuntimeError(SECRET)
-        told = [f"{r.repeat} {r.transcript.answer} {r.transcript.stop} {len(r.ledger)}" for r in rollouts]
+        told = [f"{r.repeat} {r.transcript.answer[:100]} {r.transcript.stop} {len(r.ledger)}" for r in rollouts]
         return [Reward(r.reward.score / len(rollouts), {"n": len(rollouts)}, "; ".join(told)) for r in rollouts]
 
     def solution(self) -> Generator[Any, Any, None]:
