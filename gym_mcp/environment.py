@@ -53,6 +53,9 @@ class Environment(Generic[Row]):
     """Characters in one tool result; a longer one is an error to the agent."""
     max_image_bytes: ClassVar[int] = 20_000_000
     """Bytes of all images in one tool result; more is an error to the agent."""
+    needs: ClassVar[Mapping[str, float]] = {}
+    """What one process of it needs of a node of a cluster (`--ray`): `num_cpus`, `num_gpus`, `memory` in bytes,
+    and resources of the cluster's own. `resources` of a run wins over it."""
     argument: ClassVar[str] = ""
     """The option that `NAME:VALUE` sets where an environment is named."""
     Options: ClassVar[type[Options]] = Options

@@ -42,7 +42,8 @@ def environment_files(cls: type, root: type) -> tuple[list[Path], list[Path]]:
         if file.name == "server.py" and file.parent.parent.name == "tool_servers":
             folders.add(file.parent)
         _follow(file, sources)
-    return sorted(sources), sorted(f for folder in folders for f in _data_files(folder))
+    data = sorted(f for folder in folders for f in _data_files(folder))
+    return sorted(sources, key=lambda file: (file.name, file)), data  # the same, wherever which of them lie
 
 
 def neighbours(file: Path) -> list[Path]:
@@ -106,7 +107,7 @@ def _follow_verifier(package: Path, name: str, found: set[Path]) -> None:
             continue
         found.add(file)
         text = read_source(file)
-        found.update(_named_beside(file, text))
+        found.update(named_beside(file, text))
         for level, imported in _imports(text):
             if level:
                 inner = file.parents[level - 1].relative_to(package).parts
@@ -115,7 +116,7 @@ def _follow_verifier(package: Path, name: str, found: set[Path]) -> None:
                 _follow_verifier(package, imported.removeprefix("verifiers."), found)
 
 
-def _named_beside(file: Path, text: str) -> Iterator[Path]:
+def named_beside(file: Path, text: str) -> Iterator[Path]:
     """Data files (`prompts`, `units.json`) that stand beside a module whose text names them."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isprintable():

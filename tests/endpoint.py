@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import random
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -400,6 +401,7 @@ def main() -> None:
     parser.add_argument("--parallel", action="store_true", help="all calls in one turn")
     parser.add_argument("--final", default="done", help="the message after the calls")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--jitter", type=float, default=0.0, help="seconds that the delay varies by, more or less")
     parser.add_argument("--fault", choices=sorted(FAULTS))
     parser.add_argument("--every", type=int, default=0, help="the fault comes at each N-th request")
     parser.add_argument("--first", type=int, default=0, help="the fault comes at the first N requests")
@@ -409,7 +411,7 @@ def main() -> None:
     options = parser.parse_args()
     script = (parallel if options.parallel else calling)(options.calls, options.final)
     if options.delay:
-        script = _delayed(script, options.delay)
+        script = _delayed(script, options.delay, options.jitter)
     if options.fault:
         script = faulty(script, FAULTS[options.fault], every=options.every, first=options.first)
     fast = options.fast and serve_fast(options.port, options.calls, options.final)
@@ -417,10 +419,11 @@ def main() -> None:
         uvloop.run(fast or serve(options.port, script))
 
 
-def _delayed(script: Script, seconds: float) -> Script:
+def _delayed(script: Script, seconds: float, jitter: float) -> Script:
     def slow(body: Body, n: int) -> Answer:
         answer = script(body, n)
-        return Slow(seconds, answer) if isinstance(answer, Reply | Raw) else Hang()
+        delay = max(0.0, seconds + jitter * random.uniform(-1.0, 1.0))
+        return Slow(delay, answer) if isinstance(answer, Reply | Raw) else Hang()
 
     return slow
 

@@ -94,6 +94,11 @@ usage, 3 the disk gave out, 130 interrupted.""",
 )
 @click.option("--together", is_flag=True, default=None, help="Several runs at once, which share --concurrency.")
 @click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Run on a Ray cluster: auto, local, HOST:PORT, ray://HOST:PORT. --workers: actors.  [default: all CPUs]",
+)
+@click.option(
     "--seed", type=int, metavar="N", help="Seeds every episode, with its task's id and repeat.  [default: 0]"
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The run directory.  [default: runs/NAME-xxxxxx]")
@@ -168,7 +173,7 @@ def run(
         outcomes.append(_drive(lambda *parts, one=one: start(one, out, *parts), quiet))
         if not outcomes[-1].complete:
             break
-    _finish(ctx, outcomes, as_json)
+    _finish(ctx, outcomes, as_json, ray=plan.runs[0].ray)
 
 
 @click.command(
@@ -183,6 +188,7 @@ Examples:
 @click.option("--base-url", help="Where the model is served now.")
 @click.option("--concurrency", type=click.IntRange(1), metavar="N", help="Rollouts at a time, at most.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes that share the rollouts.")
+@click.option("--ray", metavar="ADDRESS", help="Go on on a Ray cluster; without it, on this machine.")
 @quiet_option
 @json_option
 @click.pass_context
@@ -194,6 +200,7 @@ def resume_command(
     base_url: str | None,
     concurrency: int | None,
     workers: int | None,
+    ray: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -206,10 +213,10 @@ def resume_command(
     from gym_mcp.coordinator.run import resume
 
     def go(*parts: Any) -> Awaitable[Outcome]:
-        asked: Any = {"base_url": base_url, "concurrency": concurrency, "workers": workers}
+        asked: Any = {"base_url": base_url, "concurrency": concurrency, "workers": workers, "ray": ray}
         return resume(run_dir, *parts, retry_failed=retry_failed, **asked)
 
-    _finish(ctx, [_drive(go, quiet)], as_json)
+    _finish(ctx, [_drive(go, quiet)], as_json, ray=ray)
 
 
 @click.command("show", epilog="\b\nExample:\n  gym-mcp eval show runs/mcqa-builtin-noisy-oracle-3f9a1c")
@@ -290,7 +297,11 @@ def drain_on_signals(coordinators: Sequence[Coordinator]) -> None:
 
 
 def _finish(
-    ctx: click.Context, outcomes: list[Outcome], as_json: bool, errors: Sequence[BaseException] = ()
+    ctx: click.Context,
+    outcomes: list[Outcome],
+    as_json: bool,
+    errors: Sequence[BaseException] = (),
+    ray: str | None = None,
 ) -> None:
     from gym_mcp.coordinator.journal import DiskError
 
@@ -307,9 +318,11 @@ def _finish(
         if not isinstance(error, DiskError):
             raise error
         tell_of_disk(error)
+    there = f" --ray {ray}" if ray else ""
     for outcome in outcomes:
         if not outcome.complete:
-            click.echo(f"gym-mcp: interrupted; go on with: gym-mcp eval resume {outcome.run_dir}", err=True)
+            again = f"gym-mcp eval resume {outcome.run_dir}{there}"
+            click.echo(f"gym-mcp: interrupted; go on with: {again}", err=True)
     if errors:
         ctx.exit(DISK)
     if not all(outcome.complete for outcome in outcomes):

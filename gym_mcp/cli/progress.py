@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from gym_mcp.coordinator.events import (
+    ActorLost,
+    ActorsWait,
     AttemptFailed,
     Draining,
     EnvironmentFull,
@@ -67,6 +69,11 @@ class Progress:
             self._retries[event.kind] += 1
         elif isinstance(event, WorkerDied):
             self._print(f"worker process {event.pid} died ({event.how}): a new one goes on")
+        elif isinstance(event, ActorLost):
+            self._print(f"node {event.where}: an actor is lost ({event.why}): what it ran runs again")
+        elif isinstance(event, ActorsWait):
+            which = f"{event.missing} of {event.count} actors have no node yet"
+            self._print(f"{which}: each needs one with room ({event.needs})")
         elif isinstance(event, MemoryBound):
             free, each = event.available_mib, event.each_mib
             self._print(

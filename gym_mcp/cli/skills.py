@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gym_mcp.skill_eval.experiment import Experiment
 
 _GROUPS: Final = ("components", "usage", "judge_usage", "timing", "harness_facts")
-_OWN: Final = frozenset({"skills", "out", "config", "workers", "together", "quiet", "as_json"})
+_OWN: Final = frozenset({"skills", "out", "config", "workers", "ray", "together", "quiet", "as_json"})
 
 
 @click.command(
@@ -101,7 +101,7 @@ def _experiment(
     given = merged(parse_overrides(overrides), settings_of_flags(flags))
     if flags.get("benchmark") and flags.get("environment"):
         raise UsageError("-b and -e: a benchmark names its own environment; give one of the two")
-    for key in sorted({"skills", "other_skills", "workers", "together"} & given.keys()):
+    for key in sorted({"skills", "other_skills", "workers", "ray", "together"} & given.keys()):
         raise UsageError(f"--set {key}: eval skills sets that itself")
     for noun in ("environments", "models"):
         if noun in given:

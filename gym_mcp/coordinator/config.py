@@ -46,7 +46,10 @@ class RunConfig(BaseModel):
     repeats: int = Field(default=1, ge=1)
     concurrency: int = Field(default=64, ge=1)
     share: float = Field(default=1.0, gt=0)
-    workers: int = Field(default=1, ge=1)
+    workers: int | None = Field(default=None, ge=1)
+    ray: str | None = None
+    resources: dict[str, float] = {}
+    env_servers: int | None = Field(default=None, ge=1)
     seed: int = 0
     limits: LimitSettings = LimitSettings()
     sampling: dict[str, Any] = {}

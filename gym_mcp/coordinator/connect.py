@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gym_mcp import hub
@@ -21,6 +21,9 @@ from gym_mcp.judge import Judge, make_judge
 from gym_mcp.models.base import Model
 from gym_mcp.types import JSONObject, Task
 
+if TYPE_CHECKING:
+    from gym_mcp.cluster.session import Session
+
 
 @dataclass(slots=True)
 class Parts:
@@ -35,8 +38,18 @@ class Parts:
     harness_path: Path
     limits: Limits
     skills_ref: str | None = None
+    cluster: Session | None = None
+
+    def join_cluster(self, config: RunConfig) -> None:
+        """Connect to the Ray cluster of `--ray`; `UsageError` where that cannot be."""
+        if config.ray is not None:
+            from gym_mcp.cluster.start import join_for
+
+            self.cluster = join_for(config, self.environment_type)
 
     async def aclose(self) -> None:
+        if self.cluster is not None:
+            self.cluster.leave()
         if hasattr(self.harness, "aclose"):
             await self.harness.aclose()
         await self.model.aclose()

@@ -57,6 +57,24 @@ class WorkerDied:
 
 
 @dataclass(frozen=True, slots=True)
+class ActorLost:
+    """An actor on the node `where` was lost, with it or alone; its `orders` run again."""
+
+    where: str
+    why: str
+    orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActorsWait:
+    """`missing` of `count` actors wait for a node that has what each `needs`."""
+
+    missing: int
+    count: int
+    needs: str
+
+
+@dataclass(frozen=True, slots=True)
 class VerifierChanged:
     """The verifier changed (`changed` says from what to what): what is scored already is scored again first."""
 
@@ -124,6 +142,8 @@ Event: TypeAlias = (
     | WorkersUnreached
     | MemoryShort
     | WorkerDied
+    | ActorLost
+    | ActorsWait
     | RunFinished
 )
 Listener: TypeAlias = Callable[[Event], None]

@@ -40,8 +40,12 @@ async def together(
     `outs`: their directories, which may hold these very runs and are gone on with. `in_step`: as in `Slots`.
     A mistake in any of them is found before one starts (`UsageError`). After that, no run's failure is another's.
     """
-    if any(config.workers > 1 for config in configs):
-        raise UsageError("--together: its runs share one process; leave out --workers")
+    for flag, given in (
+        ("--workers", any((config.workers or 1) > 1 for config in configs)),
+        ("--ray", any(config.ray is not None for config in configs)),
+    ):
+        if given:
+            raise UsageError(f"--together: its runs share one process; leave out {flag}")
     slots = Slots(concurrency, available_mib(), in_step=in_step)
     async with AsyncExitStack() as stack:
         cells = await _open_all(stack, configs, outs or [None] * len(configs))

@@ -57,6 +57,9 @@ async def opened(config: RunConfig, out: Path | None) -> AsyncIterator[tuple[Run
     """The locked directory and the parts of a run that can start. Nothing is left of one that cannot."""
     parts = await connect(config)
     try:
+        if config.env_servers is not None and config.ray is None:
+            raise UsageError("env_servers: these are actors of a cluster: give --ray (or see `gym-mcp serve`)")
+        parts.join_cluster(config)
         directory = RunDirectory.new(out, _slug(f"{config.benchmark or parts.description.name}-{config.model}"))
         directory.lock()
         try:
@@ -92,6 +95,7 @@ async def resume(
     base_url: str | None = None,
     concurrency: int | None = None,
     workers: int | None = None,
+    ray: str | None = None,
     retry_failed: bool = False,
 ) -> Outcome:
     """Run what `path` still lacks.
@@ -110,10 +114,13 @@ async def resume(
             )
         _ask_for_credentials(manifest["config"], base_url)
         given = (("base_url", base_url), ("concurrency", concurrency), ("workers", workers))
-        over = {k: v for k, v in given if v is not None}
-        config = make_config({**manifest["config"], **over}, str(path))
+        over: JSONObject = {k: v for k, v in given if v is not None}
+        if manifest["config"].get("ray"):  # where a run runs is not what it is: the cluster may be gone
+            over = {"workers": None, **over}
+        config = make_config({**manifest["config"], **over, "ray": ray}, str(path))
         parts = await connect(config)
         try:
+            parts.join_cluster(config)
             await _prepare(directory, manifest, config, parts, listeners)
             if retry_failed:
                 set_failed_aside(directory, groups=parts.description.groups)
@@ -171,7 +178,8 @@ async def go_on(
     if parts.description.groups:
         groups = Groups(directory.waiting_path, parts.client, tally.repeats)
         groups.load(done)
-    bound = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None))
+    here = None if parts.cluster else getattr(parts.harness, "memory_mib", None)
+    bound = bound_by_memory(config.concurrency, here)
     room = parts.description.max_live or bound.allowed
     config = config.model_copy(update={"concurrency": min(bound.allowed, room)})
     if share is not None:
@@ -179,7 +187,12 @@ async def go_on(
         share.allow(min(share.maximum, config.concurrency))
     coordinator: Coordinator
     work: Callable[[], Awaitable[bool]]
-    if share is None and min(config.workers, config.concurrency, tally.expected - tally.done) > 1:
+    if parts.cluster is not None and tally.done < tally.expected:
+        from gym_mcp.cluster.start import make_cluster_crew
+
+        arm = make_arm(manifest, config, parts)
+        coordinator, work = make_cluster_crew(parts.cluster, directory, arm, config, parts, tally, done, groups)
+    elif share is None and min(config.workers or 1, config.concurrency, tally.expected - tally.done) > 1:
         from gym_mcp.crew.start import make_crew
 
         arm = make_arm(manifest, config, parts)

@@ -29,16 +29,24 @@ class Channel:
         """The end of a connected socket."""
         return cls(*await asyncio.open_connection(sock=sock, limit=_LONGEST))
 
-    def send(self, message: JSONObject) -> None:
-        """Put a message on its way. A peer that is gone gets nothing: its end is noticed by reading."""
+    def send(self, message: JSONObject, *lines: bytes) -> None:
+        """Put a message on its way, and `lines` after it. A peer that is gone gets nothing: reading shows that."""
         if not self._pending:
             asyncio.get_running_loop().call_soon(self.flush)
         self._pending.append(orjson.dumps(message, default=str, option=orjson.OPT_APPEND_NEWLINE))
+        self._pending += lines
 
     def flush(self) -> None:
         if self._pending and not self._writer.is_closing():
             self._writer.write(b"".join(self._pending))
         self._pending.clear()
+
+    async def sent(self) -> None:
+        """Wait until all messages have left this process: whatever becomes of it, the peer gets them."""
+        self._writer.transport.set_write_buffer_limits(0)  # so that `drain` waits for the last byte
+        self.flush()
+        with contextlib.suppress(OSError):
+            await self._writer.drain()
 
     async def messages(self) -> AsyncIterator[JSONObject]:
         """What the peer sends, until it closes or dies."""

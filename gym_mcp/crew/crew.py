@@ -7,7 +7,8 @@ not told when it died is found in the journal.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from gym_mcp.coordinator.coordinator import Coordinator
@@ -23,7 +24,7 @@ from gym_mcp.coordinator.journal import JournalError
 from gym_mcp.coordinator.rollout import Arm, failed_row
 from gym_mcp.crew.hand import Hand
 from gym_mcp.crew.orders import Order
-from gym_mcp.crew.process import ENDING, WorkerProcess, how_it_ended
+from gym_mcp.crew.process import ENDING, MEMBER, WorkerProcess, how_it_ended
 from gym_mcp.crew.shared_journal import SharedJournal
 from gym_mcp.crew.suspects import Suspects
 from gym_mcp.crew.waiting import WaitingRoom
@@ -32,7 +33,7 @@ from gym_mcp.lag import LagProbe
 from gym_mcp.metrics.tally import Tally
 from gym_mcp.types import JSONObject, Task
 
-_STILLBORN: Final = 10
+STILLBORN: Final = 10
 """Processes in a row that die before they are ready; then the run ends."""
 
 Setup = Callable[[int], JSONObject]
@@ -50,7 +51,7 @@ class Crew(Coordinator):
         shares: list[int],
         *,
         setup: Setup,
-        lock: int,
+        lock: int | None,
         task_at: Callable[[int], Task[Any]],
         waiting: WaitingRoom | None = None,
     ) -> None:
@@ -63,6 +64,8 @@ class Crew(Coordinator):
         self._waiting = waiting
         self._suspects = Suspects(arm.max_attempts)
         self._orders: Iterator[Order] = iter(())
+        self._returned: deque[Order] = deque()
+        """Orders that were lost with a machine: nobody's fault, so anybody may have them."""
         self._over = self._full = False
         self._stopped = False
         self._stillborn = 0
@@ -110,7 +113,7 @@ class Crew(Coordinator):
         self._orders = orders
         self.journal.start_syncing()
         probe = LagProbe(self.lags)
-        self._workers = [asyncio.create_task(self._man(share)) for share in self._shares]
+        self._workers = [asyncio.create_task(place) for place in self._places()]
         try:
             await asyncio.gather(*self._workers)
         finally:
@@ -130,6 +133,10 @@ class Crew(Coordinator):
         self.emit(RunFinished(complete))
         return complete
 
+    def _places(self) -> list[Coroutine[None, None, None]]:
+        """What keeps each place manned."""
+        return [self._man(share) for share in self._shares]
+
     async def _man(self, share: int) -> None:
         """Keep one place manned as long as there is work."""
         while not self._ended():
@@ -147,14 +154,14 @@ class Crew(Coordinator):
                 self._hands.discard(hand)  # not before: what it ran is under way until it is taken up below
             self._salvage(hand)
             if not self._ended():
-                self._died(hand, how_it_ended(status))
+                self._gone(hand, status)
 
     def _ended(self) -> bool:
         return self._over or self._stopped
 
     async def _hire(self, share: int) -> Hand:
         at = self._rows.size()
-        process = WorkerProcess("gym_mcp.crew.member", [self._lock])
+        process = WorkerProcess(MEMBER, [] if self._lock is None else [self._lock])
         hand = Hand(process, await process.connect(), share, at)
         self._hands.add(hand)
         hand.channel.send(self._setup(share))
@@ -168,8 +175,7 @@ class Crew(Coordinator):
             if "id" in message:
                 self._hear(hand, message)
             elif "ready" in message:
-                hand.ready = True
-                self._stillborn = 0
+                self._welcome(hand, message)
             elif "lags" in message:
                 self.lags.merge(message["lags"], message["greatest"])
                 hand.waiting = message["waiting"]
@@ -181,8 +187,18 @@ class Crew(Coordinator):
                 self.emit(MemoryShort(*message["memory"]))
             elif "error" in message:
                 self._fail(message["error"], message["message"])
+            else:
+                self._heard(hand, message)
             self._feed(hand)
             self._perhaps_over()
+
+    def _heard(self, hand: Hand, message: JSONObject) -> None:
+        """A message of a kind that some crews have."""
+
+    def _welcome(self, hand: Hand, message: JSONObject) -> None:
+        """A process is ready."""
+        hand.ready = True
+        self._stillborn = 0
 
     def _fail(self, kind: str, message: str) -> None:
         if kind == "disk":
@@ -198,15 +214,28 @@ class Crew(Coordinator):
         if order is None:
             return
         if "rows" in message:
-            hand.at = message["at"]
-            self._rows.touched()
-            self._count(order, message["rows"])
+            self._take_rows(hand, order, message)
         if "kept" in message and self._waiting is not None:
-            self._waiting.kept(order.index, message["kept"])
+            self._take_kept(self._waiting, order, message)
         if message.get("over"):
             del hand.orders[message["id"]]
             self.in_flight -= len(order.repeats)
             self._take_up_group(order)
+
+    def _take_rows(self, hand: Hand, order: Order, message: JSONObject) -> None:
+        """Rows that the process has journalled."""
+        hand.at = message["at"]
+        self._rows.touched()
+        self._settle(order, message["rows"])
+
+    def _take_kept(self, waiting: WaitingRoom, order: Order, message: JSONObject) -> None:
+        """A row that waits for its group, which the process has journalled."""
+        waiting.kept(order.index, message["kept"])
+
+    def _settle(self, order: Order, rows: list[JSONObject]) -> None:
+        """Count rows, whose rollouts their order then lacks no more."""
+        self._count(order, rows)
+        self.in_flight -= sum(order.settle(row["repeat"]) for row in rows)
 
     def _count(self, order: Order, rows: list[JSONObject]) -> None:
         for row in rows:
@@ -218,7 +247,8 @@ class Crew(Coordinator):
     def _take_up_group(self, order: Order) -> None:
         """A group that was run in parts is scored once no part of it is missing any more."""
         waits = self._waiting is not None and self._waiting.holds(order.index)
-        if waits and not self._draining and not self._suspects.has(order.index) and not self._is_run(order.index):
+        due = self._suspects.has(order.index) or any(order.index == other.index for other in self._returned)
+        if waits and not self._draining and not due and not self._is_run(order.index):
             self._suspects.again(Order(order.index, order.offset, list(range(self.tally.repeats))))
 
     def _is_run(self, index: int) -> bool:
@@ -234,16 +264,24 @@ class Crew(Coordinator):
             self._give(hand, self._with_rows(batch))
         if hand.orders and hand.confined:
             return
+        self._give(hand, self._draw(hand))
+
+    def _draw(self, hand: Hand) -> list[Order]:
+        """As many orders as a process has room for."""
         orders: list[Order] = []
         room = hand.room
-        while room > 0 and not self._exhausted:
-            order = next(self._orders, None)
-            if order is None:
-                self._exhausted = True
-            else:
-                orders.append(order)
-                room -= len(order.repeats) or 1
-        self._give(hand, orders)
+        while room > 0 and (order := self._next()) is not None:
+            orders.append(order)
+            room -= order.size
+        return orders
+
+    def _next(self) -> Order | None:
+        """What anybody may run."""
+        if self._returned:
+            return self._returned.popleft()
+        order = None if self._exhausted else next(self._orders, None)
+        self._exhausted = order is None
+        return order
 
     def _with_rows(self, batch: list[Order]) -> list[Order]:
         if self._waiting is None:
@@ -262,57 +300,61 @@ class Crew(Coordinator):
 
     def _perhaps_over(self) -> None:
         """Let the processes go once nothing is left for them."""
-        if self._suspects and not self._draining:
+        if (self._suspects or self._returned) and not self._draining:
             for hand in self._hands:
                 self._feed(hand)
         idle = not any(hand.orders for hand in self._hands)
-        nothing_left = self._draining or (self._exhausted and not self._suspects)
+        nothing_left = self._draining or (self._exhausted and not self._suspects and not self._returned)
         if idle and nothing_left and not self._over:
             self._over = True
             self._let_go()
 
+    def _gone(self, hand: Hand, status: int | None) -> None:
+        """A process went without being told to."""
+        if status is None:
+            raise ValueError("a process of this machine has an exit status")
+        self._died(hand, how_it_ended(status))
+
     def _died(self, hand: Hand, how: str) -> None:
-        """A process went without being told to: find whom to blame."""
-        orders = list(hand.orders.values())
-        hand.orders.clear()
-        self.in_flight -= sum(len(order.repeats) for order in orders)
+        """Find whom to blame for the death of a process."""
         if not hand.ready:
-            self._stillborn += 1
-            if self._stillborn >= _STILLBORN:
-                self._fail("usage", f"{_STILLBORN} worker processes in a row died as they started ({how})")
+            self._is_stillborn(how)
             return
+        orders = self._unfinished(hand)
         self.emit(WorkerDied(hand.process.pid, how, len(orders)))
-        if self._waiting is not None:
-            orders = [self._waiting.rest_of(order) for order in orders]
         guilty = self._suspects.died(orders)
         if guilty is not None:
             self._condemn(guilty, how)
         self._perhaps_over()
 
+    def _is_stillborn(self, how: str, limit: int = STILLBORN) -> None:
+        self._stillborn += 1
+        if self._stillborn >= limit:
+            self._fail("usage", f"{limit} worker processes in a row died as they started ({how})")
+
+    def _unfinished(self, hand: Hand) -> list[Order]:
+        """Take from a process that is gone what it had not finished."""
+        orders = list(hand.orders.values())
+        hand.orders.clear()
+        self.in_flight -= sum(len(order.repeats) for order in orders)
+        return orders if self._waiting is None else [self._waiting.rest_of(order) for order in orders]
+
     def _salvage(self, hand: Hand) -> None:
         """Count the rows that a process had journalled but not told of."""
-        by_place = {(o.index, r): n for n, o in hand.orders.items() for r in self._places(o)}
-        if not by_place:
-            return
-        for row in self._rows.rows_since(hand.at):
-            number = by_place.pop((row["task_index"], row["repeat"]), None)
-            if number is None:
-                continue
-            order = hand.orders[number]
-            self._count(order, [row])
-            if row["repeat"] in order.repeats:
-                order.repeats.remove(row["repeat"])
-                self.in_flight -= 1
-            order.terminal.append(row["repeat"])
-            if self._waiting is None and not order.repeats:
-                del hand.orders[number]
-            elif self._waiting is not None and len(order.terminal) == self.tally.repeats:
+        by_place = {(o.index, r): o for o in hand.orders.values() for r in self._lacking(o)}
+        for row in self._rows.rows_since(hand.at) if by_place else ():
+            order = by_place.pop((row["task_index"], row["repeat"]), None)
+            if order is not None:
+                self._settle(order, [row])
+        # It may have died between its last row and the word that the order is over.
+        for number, order in list(hand.orders.items()):
+            if not self._lacking(order):
                 del hand.orders[number]
 
-    def _places(self, order: Order) -> list[int]:
-        """Repeats whose rows an order may bring."""
+    def _lacking(self, order: Order) -> list[int]:
+        """Repeats whose rows an order may still bring."""
         if self._waiting is None:
-            return order.repeats
+            return list(order.repeats)
         return [r for r in range(self.tally.repeats) if r not in order.terminal]
 
     def _condemn(self, order: Order, how: str) -> None:

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from typing import Protocol
 
 from gym_mcp.crew.channel import Channel
 from gym_mcp.crew.orders import Order
-from gym_mcp.crew.process import WorkerProcess
 from gym_mcp.types import JSONObject
 
 _numbers = itertools.count()
 
 
+class Process(Protocol):
+    """A process that runs rollouts, on this machine or another."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def kill(self) -> None: ...
+
+    async def ended(self) -> int | None:
+        """Its exit status, negative for a signal; None when it is lost, with its machine or the way to it."""
+        ...
+
+
 class Hand:
     """One process at work. `share` rollouts at a time; `at`: where the last row that it told of ends."""
 
-    def __init__(self, process: WorkerProcess, channel: Channel, share: int, at: int) -> None:
+    def __init__(self, process: Process, channel: Channel, share: int, at: int) -> None:
         self.process = process
         self.channel = channel
         self.share = share
@@ -31,7 +44,7 @@ class Hand:
     @property
     def room(self) -> int:
         """Rollouts that it can take."""
-        return self.share - sum(len(order.repeats) or 1 for order in self.orders.values())
+        return self.share - sum(order.size for order in self.orders.values())
 
     def give(self, orders: Iterable[Order]) -> None:
         """Have it run `orders`."""
@@ -40,6 +53,6 @@ class Hand:
             number = next(_numbers)
             self.orders[number] = order
             messages.append(order.wire(number))
-            order.rows = []  # they may be large, and are in the journal of what waits
+            order.rows, order.task = [], b""  # they may be large, and are on disk
         if messages:
             self.channel.send({"orders": messages})

@@ -10,24 +10,23 @@ import traceback
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from gym_mcp import hub
 from gym_mcp.coordinator.config import RunConfig
-from gym_mcp.coordinator.connect import Parts, connect
+from gym_mcp.coordinator.connect import Parts, connect, identity
 from gym_mcp.coordinator.coordinator import Coordinator
 from gym_mcp.coordinator.events import AttemptFailed, EnvironmentFull, Event, MemoryShort
 from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.guard import guarded
 from gym_mcp.coordinator.journal import DiskError
+from gym_mcp.coordinator.memory import bound_by_memory
 from gym_mcp.coordinator.ramp import ramp
 from gym_mcp.coordinator.rollout import Arm, run_rollout
 from gym_mcp.coordinator.run import make_arm
 from gym_mcp.coordinator.rundir import RunDirectory
 from gym_mcp.crew.channel import Channel
+from gym_mcp.crew.desk import Desk, LocalDesk, RemoteDesk
 from gym_mcp.crew.orders import compact
 from gym_mcp.crew.process import live_and_die_with
-from gym_mcp.crew.shared_journal import SharedJournal
 from gym_mcp.datasets import parse_task
 from gym_mcp.errors import UsageError
 from gym_mcp.fastloop import run_loop
@@ -36,6 +35,7 @@ from gym_mcp.metrics.tally import Tally
 from gym_mcp.types import JSONObject, Task
 
 _HELLO: Final = 60.0
+_CALL: Final = 5.0
 LAGS_EVERY: Final = 1.0
 
 
@@ -43,24 +43,21 @@ class Member(Coordinator):
     """Runs orders as they come. Every row is journalled here before the run is told of it."""
 
     def __init__(
-        self, arm: Arm, directory: RunDirectory, parts: Parts, concurrency: int, repeats: int, channel: Channel
+        self, arm: Arm, desk: Desk, parts: Parts, concurrency: int, repeats: int, channel: Channel
     ) -> None:
-        self._rows = SharedJournal(directory.rollouts_path)
-        self._open = [self._rows]
         groups: Groups | None = None
         if parts.description.groups:
-            waiting = SharedJournal(directory.waiting_path)
-            self._open.append(waiting)
-            groups = Groups(directory.waiting_path, parts.client, repeats, lambda _: waiting)
-        super().__init__(arm, self._rows, Tally(0, repeats), concurrency, groups)
-        self._directory = directory
+            groups = Groups(desk.waiting.path, parts.client, repeats, lambda _: desk.waiting)
+        super().__init__(arm, desk.rows, Tally(0, repeats), concurrency, groups)
+        self._desk = desk
         self._type = parts.environment_type
         self._channel = channel
         self._room = asyncio.Semaphore(concurrency)
         self._memory = asyncio.Event()
         self._memory.set()
-        self._tasks = directory.tasks_path.open("rb")
         self._running: set[asyncio.Task[None]] = set()
+        self.served_at: tuple[str, int] | None = None
+        """Where the environment server of this process is, if the run started one for it."""
         self.listen(self._tell)
 
     async def serve(self) -> None:
@@ -97,16 +94,15 @@ class Member(Coordinator):
 
     def _followed(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, _Unserved):
             report(self._channel, error)
 
     async def _end(self) -> None:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        self._tasks.close()
-        for journal in self._open:
-            journal.close()
+        self._desk.close()
 
     def stop(self) -> None:
         """The disk gave out: nothing more can be recorded."""
@@ -117,7 +113,7 @@ class Member(Coordinator):
             report(self._channel, self.broken)
 
     async def _follow(self, order: JSONObject) -> None:
-        task, index = self._task(order["offset"]), order["index"]
+        task, index = self._task(order), order["index"]
         if self.groups is not None:
             await self._follow_group(order, task)
         else:
@@ -125,9 +121,8 @@ class Member(Coordinator):
                 await self._play(order, task, repeat)
         self._channel.send({"id": order["id"], "over": True, "index": index})
 
-    def _task(self, offset: int) -> Task[Any]:
-        self._tasks.seek(offset)
-        return parse_task(self._type, orjson.loads(self._tasks.readline()), str(self._directory.tasks_path))
+    def _task(self, order: JSONObject) -> Task[Any]:
+        return parse_task(self._type, self._desk.task(order), self._desk.where)
 
     async def _follow_group(self, order: JSONObject, task: Task[Any]) -> None:
         assert self.groups is not None
@@ -147,13 +142,26 @@ class Member(Coordinator):
             if self._draining:
                 return
             row = await run_rollout(self.arm, task, order["index"], repeat, self._on_retry)
+            if self.served_at is not None and _failed_there(row):
+                await self._check_server(*self.served_at)
             if self.groups is None:
                 self._journalled(order, row)
-            elif self._keep(row):
-                self._channel.send({"id": order["id"], "kept": repeat})
-                await self._score(order, task)
             else:
-                self._channel.send({"id": order["id"], "kept": repeat})
+                whole = self._keep(row)
+                self._report(order, kept=repeat)
+                if whole:
+                    await self._channel.sent()  # should the scoring kill this process, the member did not
+                    await self._score(order, task)
+
+    async def _check_server(self, host: str, port: int) -> None:
+        """`_Unserved` when the server is gone: then the rollout did not fail, and runs again with another."""
+        try:
+            async with asyncio.timeout(_CALL):
+                _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            self._channel.send({"unserved": True})
+            raise _Unserved from None
+        writer.close()
 
     async def _score(self, order: JSONObject, task: Task[Any]) -> None:
         assert self.groups is not None
@@ -161,7 +169,11 @@ class Member(Coordinator):
 
     def _journalled(self, order: JSONObject, *rows: JSONObject) -> None:
         if self._written(self.journal.append, *rows):
-            self._channel.send({"id": order["id"], "rows": [compact(row) for row in rows], "at": self._rows.end})
+            self._report(order, rows=[compact(row) for row in rows])
+
+    def _report(self, order: JSONObject, **what: Any) -> None:
+        said, lines = self._desk.said()
+        self._channel.send({"id": order["id"], **what, **said}, *lines)
 
     def pause(self, pause: bool) -> None:
         """Start nothing more, or go on."""
@@ -180,6 +192,14 @@ class Member(Coordinator):
             self._channel.send({"full": event.message})
 
 
+class _Unserved(Exception):
+    """The environment server of this process is gone."""
+
+
+def _failed_there(row: JSONObject) -> bool:
+    return bool(row["failure"]) and bool(row["failure"]["kind"] == "environment")
+
+
 def report(channel: Channel, error: BaseException) -> None:
     """Tell the run of what ends this process."""
     kind = "usage" if isinstance(error, UsageError) else "disk" if isinstance(error, DiskError) else "bug"
@@ -188,25 +208,34 @@ def report(channel: Channel, error: BaseException) -> None:
     channel.send({"error": kind, "message": str(error)})
 
 
-async def _main(sock: socket.socket) -> None:
-    channel = await Channel.over(sock)
+async def greeted(channel: Channel) -> tuple[JSONObject, RunConfig]:
+    """The first message of the run, which makes this process one of it; the settings in it."""
     async with asyncio.timeout(_HELLO):
         hello = await anext(channel.messages())
-    sys.path[:] = hello["path"]
+    sys.path[:] = [*hello.get("more_path", ()), *hello.get("path", sys.path)]
+    os.environ.update(hello.get("keys", {}))
     for root in reversed(hello["hubs"]):
         hub.add_root(Path(root))
-    config = RunConfig.model_validate(hello["config"])
+    return hello, RunConfig.model_validate(hello["config"])
+
+
+async def _main(sock: socket.socket) -> None:
+    channel = await Channel.over(sock)
+    hello, config = await greeted(channel)
     try:
         parts = await connect(config)
         try:
             limiter = getattr(parts.model, "limiter", None)
             if limiter is not None:
                 limiter.share(hello["workers"])
-            directory = RunDirectory.existing(Path(hello["run_dir"]))
-            manifest = directory.read_manifest()
-            arm = make_arm(manifest, config, parts)
-            member = Member(arm, directory, parts, config.concurrency, manifest["repeats"], channel)
-            channel.send({"ready": os.getpid()})
+            desk: Desk = RemoteDesk()
+            if "run_dir" in hello:
+                desk = LocalDesk(RunDirectory.existing(Path(hello["run_dir"])), groups=parts.description.groups)
+            arm = make_arm(hello, config, parts)
+            member = Member(arm, desk, parts, config.concurrency, config.repeats, channel)
+            member.served_at = hello.get("served_at")
+            fits = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None)).allowed
+            channel.send({"ready": os.getpid(), "identity": identity(config, parts, ""), "fits": fits})
             hooks = {"emit": member.emit, "pause": member.pause, "let_one": lambda: member.pause(False)}
             await guarded(parts.harness, config.max_memory, member.serve, **hooks)
         finally:

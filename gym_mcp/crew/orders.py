@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import orjson
+
 from gym_mcp.types import JSONObject
 
 _HEAVY: Final = frozenset(
@@ -29,6 +31,15 @@ class Order:
     terminal: list[int] = field(default_factory=list)
     deaths: int = 0
     """Processes that died over this order while they had no other."""
+    losses: int = 0
+    """Nodes of a cluster that were lost with this order."""
+    task: bytes = b""
+    """The task's line, for processes that do not see the run directory."""
+
+    @property
+    def size(self) -> int:
+        """Rollouts that it takes the room of."""
+        return len(self.repeats) or 1
 
     def wire(self, number: int) -> JSONObject:
         """The order as a message."""
@@ -39,7 +50,16 @@ class Order:
             "repeats": self.repeats,
             "rows": self.rows,
             "terminal": self.terminal,
+            **({"task": orjson.Fragment(self.task)} if self.task else {}),
         }
+
+    def settle(self, repeat: int) -> bool:
+        """Note that a rollout of the task is terminal; whether it is one of those to run."""
+        self.terminal.append(repeat)
+        if repeat not in self.repeats:
+            return False
+        self.repeats.remove(repeat)
+        return True
 
 
 def plan(

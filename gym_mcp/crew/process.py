@@ -17,6 +17,7 @@ from typing import Final
 import gym_mcp
 from gym_mcp.crew.channel import Channel
 
+MEMBER: Final = "gym_mcp.crew.member"
 _BOOT: Final = (
     "import sys, importlib; sys.path.insert(0, sys.argv[1]); "
     "importlib.import_module(sys.argv[2]).main(*sys.argv[3:])"
@@ -33,7 +34,7 @@ class WorkerProcess:
     takes the run up.
     """
 
-    def __init__(self, module: str, kept: Sequence[int]) -> None:
+    def __init__(self, module: str, kept: Sequence[int] = ()) -> None:
         ours, theirs = socket.socketpair()
         where = str(Path(gym_mcp.__file__).resolve().parent.parent)
         try:
@@ -45,14 +46,14 @@ class WorkerProcess:
             )
         finally:
             theirs.close()
-        self._socket = ours
+        self.socket = ours
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     async def connect(self) -> Channel:
-        return await Channel.over(self._socket)
+        return await Channel.over(self.socket)
 
     def kill(self) -> None:
         self._process.kill()

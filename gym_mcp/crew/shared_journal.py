@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +28,11 @@ class SharedJournal(Journal):
 
     def append(self, *rows: JSONObject) -> None:
         """As `Journal.append`, beside other writers."""
-        line = memoryview(b"".join(map(line_of, rows)))
+        self.write(map(line_of, rows))
+
+    def write(self, lines: Iterable[bytes]) -> None:
+        """Append rows that are lines already, all or none. Raises `JournalError`."""
+        line = memoryview(b"".join(lines))
         try:
             with self._alone():
                 size = self._mended()

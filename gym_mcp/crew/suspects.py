@@ -42,6 +42,10 @@ class Suspects:
         """Have an order run that is nobody's suspect any more: what its group still lacks."""
         self._batches.append([order])
 
+    def back(self, orders: list[Order]) -> None:
+        """Take a batch back whose process was lost through nobody's fault."""
+        self._batches.append(orders)
+
     def has(self, index: int) -> bool:
         """Whether an order of the task waits."""
         return any(order.index == index for batch in self._batches for order in batch)
@@ -54,4 +58,5 @@ class Suspects:
 def _halves(order: Order) -> list[Order]:
     half = len(order.repeats) // 2
     parts = (order.repeats[:half], order.repeats[half:])
-    return [Order(order.index, order.offset, part, terminal=order.terminal) for part in parts]
+    losses = order.losses
+    return [Order(order.index, order.offset, part, terminal=order.terminal, losses=losses) for part in parts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from gym_mcp.coordinator.groups import as_alone
@@ -40,6 +41,11 @@ class WaitingRoom:
         for row in rows:
             self.kept(row["task_index"], row["repeat"])
 
+    def take(self, index: int, repeat: int, lines: Iterable[bytes]) -> None:
+        """Journal a member that has ended, as the line that it is. Raises `JournalError`."""
+        self._journal.write(lines)
+        self.kept(index, repeat)
+
     def rows_of(self, index: int) -> list[JSONObject]:
         """The members of a group that wait, the first of each repeat."""
         found: dict[int, JSONObject] = {}
@@ -55,7 +61,7 @@ class WaitingRoom:
         for repeat in ended:
             self.kept(order.index, repeat)
         missing = [repeat for repeat in order.repeats if repeat not in ended]
-        return Order(order.index, order.offset, missing, rows, order.terminal, order.deaths)
+        return Order(order.index, order.offset, missing, rows, order.terminal, order.deaths, order.losses)
 
     def condemned(self, order: Order, why: str) -> list[JSONObject]:
         """The terminal rows of a group that cannot be scored without a process dying."""
