@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gym_mcp.coordinator.events import (
     AttemptFailed,
+    Controlled,
     Draining,
     Event,
     MemoryBound,
+    Notice,
     RolloutFinished,
     RunStarted,
     VerifierChanged,
@@ -70,6 +72,8 @@ class Progress:
             )
         elif isinstance(event, Draining):
             self._print(f"{event.reason}: finishing {event.in_flight} rollouts; again to give them up")
+        elif isinstance(event, Controlled | Notice):
+            self._print(event.text)
         elif isinstance(event, VerifierChanged):
             self._print(
                 f"{'; '.join(event.changed)}: scoring again what is scored; the rows as they were are kept"

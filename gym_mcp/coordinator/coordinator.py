@@ -21,6 +21,7 @@ from gym_mcp.coordinator.rollout import Arm, run_rollout
 from gym_mcp.errors import RolloutError
 from gym_mcp.lag import LagProbe, Lags
 from gym_mcp.metrics.tally import Tally
+from gym_mcp.observe.status import process_report
 from gym_mcp.types import JSONObject, Task
 
 Work = Iterator[tuple[int, Task[Any], int]]
@@ -42,8 +43,14 @@ class Coordinator:
         self.lags = Lags()
         self.broken: JournalError | None = None
         self._listeners: list[Listener] = []
+        self.paused = False
         self._draining = self._exhausted = False
         self._workers: list[asyncio.Task[None]] = []
+        self._source: tuple[Work, Ended] = (iter(()), iter(()))
+        self._places = 0
+        self._surplus = 0
+        """Workers that are to end with the rollout that they run."""
+        self._resumed = asyncio.Event()
 
     def listen(self, listener: Listener) -> None:
         """Have `listener` told of every event."""
@@ -61,11 +68,47 @@ class Coordinator:
         """Start nothing new."""
         if not self._draining:
             self._draining = True
+            self.unpause()
             self.emit(Draining(self.in_flight, reason))
+
+    def pause(self) -> None:
+        """Start nothing new until `unpause`. What is in flight runs to its end, under its limits."""
+        self.paused = True
+        self._resumed.clear()
+
+    def unpause(self) -> None:
+        self.paused = False
+        self._resumed.set()
+
+    def set_concurrency(self, count: int) -> None:
+        """Run `count` rollouts at a time from now on. If that is fewer, those in flight run to their end."""
+        self.concurrency = count
+        wanted = min(count, max(1, self.tally.expected - self.tally.done))
+        more, self._places = wanted - self._places, wanted
+        kept = min(self._surplus, more)
+        self._surplus -= kept
+        if more > kept and not self._exhausted:
+            self._workers.append(asyncio.create_task(self._man(more - kept)))
+
+    def set_model_limit(self, maximum: int) -> None:
+        """Make at most `maximum` calls to the model's endpoint at a time from now on."""
+        limiter = getattr(self.arm.model, "limiter", None)
+        if limiter is not None:
+            limiter.bound(maximum)
+
+    @property
+    def workers(self) -> int:
+        """Worker processes; 0 where the run's own process does the work."""
+        return 0
+
+    def reports(self) -> list[JSONObject]:
+        """What each process does now (`gym_mcp.observe.status.process_report`)."""
+        return [process_report(self.arm)]
 
     def stop(self) -> None:
         """Give up what is in flight."""
         self._draining = True
+        self.unpause()
         for worker in self._workers:
             worker.cancel()
 
@@ -76,14 +119,13 @@ class Coordinator:
         """
         self.journal.start_syncing()
         probe = LagProbe(self.lags)
-        count = min(self.concurrency, max(1, self.tally.expected - self.tally.done))
+        self._places = min(self.concurrency, max(1, self.tally.expected - self.tally.done))
         self._workers = []
+        self._source = (work, ended or iter(()))
         try:
-            async for _ in ramp(count):
-                self._workers.append(asyncio.create_task(self._work(work, ended or iter(()))))
-                if self._draining or self._exhausted:
-                    break
-            await asyncio.gather(*self._workers, return_exceptions=True)
+            await self._man(self._places)
+            while waiting := [worker for worker in self._workers if not worker.done()]:
+                await asyncio.wait(waiting)
             for worker in self._workers:
                 if not worker.cancelled() and (error := worker.exception()) is not None:
                     raise error
@@ -100,10 +142,23 @@ class Coordinator:
         self.emit(RunFinished(complete))
         return complete
 
+    async def _man(self, count: int) -> None:
+        """Put so many more to work."""
+        async for _ in ramp(count):
+            self._workers.append(asyncio.create_task(self._work(*self._source)))
+            if self._draining or self._exhausted:
+                break
+
     async def _work(self, work: Work, ended: Ended) -> None:
         while not self._draining and (group := next(ended, None)) is not None:
             await self._score_group(group[1], group[0])
         while not self._draining:
+            if self._surplus:
+                self._surplus -= 1
+                return
+            if self.paused:
+                await self._resumed.wait()
+                continue
             entry = next(work, None)
             if entry is None:
                 self._exhausted = True

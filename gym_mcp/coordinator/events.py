@@ -74,6 +74,22 @@ class MemoryBound:
 
 
 @dataclass(frozen=True, slots=True)
+class Controlled:
+    """Somebody told the run through its control socket to `do` something; `text` says what came of it."""
+
+    do: str
+    value: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something about the run's surroundings that a person should know; it does not touch the run."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run ended; `complete` says whether every expected rollout is terminal."""
 
@@ -88,6 +104,8 @@ Event: TypeAlias = (
     | VerifierChanged
     | MemoryBound
     | WorkerDied
+    | Controlled
+    | Notice
     | RunFinished
 )
 Listener: TypeAlias = Callable[[Event], None]

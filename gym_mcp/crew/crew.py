@@ -61,6 +61,8 @@ class Crew(Coordinator):
         self._stillborn = 0
         self._error: Exception | None = None
         self._hands: set[Hand] = set()
+        self._standing: JSONObject = {}
+        """What was changed since the start, for processes that start later."""
 
     @property
     def pids(self) -> list[int]:
@@ -69,11 +71,49 @@ class Crew(Coordinator):
 
     def drain(self, reason: str) -> None:
         super().drain(reason)
+        self._standing["pause"] = False
         self._broadcast({"drain": True})
         self._perhaps_over()
 
+    def pause(self) -> None:
+        super().pause()
+        self._standing["pause"] = True
+        self._broadcast({"pause": True})
+
+    def unpause(self) -> None:
+        super().unpause()
+        self._standing["pause"] = False
+        self._broadcast({"pause": False})
+        self._feed_all()
+
+    def set_concurrency(self, count: int) -> None:
+        self.concurrency = count
+        shares = shares_of(count, len(self._shares))
+        self._shares = shares + [0] * (len(self._shares) - len(shares))
+        for hand in self._hands:
+            hand.share = self._shares[hand.place]
+            hand.channel.send({"share": hand.share})
+        self._feed_all()
+
+    def set_model_limit(self, maximum: int) -> None:
+        super().set_model_limit(maximum)
+        self._standing["model_limit"] = maximum
+        self._broadcast({"model_limit": maximum})
+
+    @property
+    def workers(self) -> int:
+        return len(self._hands)
+
+    def reports(self) -> list[JSONObject]:
+        return [{**hand.report, "worker": True} for hand in self._hands if hand.report is not None]
+
+    def _feed_all(self) -> None:
+        for hand in list(self._hands):
+            self._feed(hand)
+
     def stop(self) -> None:
         self._draining = self._stopped = True
+        self.paused = False
         self._let_go()
 
     def _let_go(self) -> None:
@@ -94,7 +134,7 @@ class Crew(Coordinator):
         self._orders = orders
         self.journal.start_syncing()
         probe = LagProbe(self.lags)
-        self._workers = [asyncio.create_task(self._man(share)) for share in self._shares]
+        self._workers = [asyncio.create_task(self._keep_manned(place)) for place in range(len(self._shares))]
         try:
             await asyncio.gather(*self._workers)
         finally:
@@ -114,11 +154,11 @@ class Crew(Coordinator):
         self.emit(RunFinished(complete))
         return complete
 
-    async def _man(self, share: int) -> None:
+    async def _keep_manned(self, place: int) -> None:
         """Keep one place manned as long as there is work."""
         while not self._ended():
             try:
-                hand = await self._hire(share)
+                hand = await self._hire(place)
             except OSError as e:
                 self._fail("usage", f"--workers: no process can be started: {e.strerror}")
                 return
@@ -136,12 +176,13 @@ class Crew(Coordinator):
     def _ended(self) -> bool:
         return self._over or self._stopped
 
-    async def _hire(self, share: int) -> Hand:
+    async def _hire(self, place: int) -> Hand:
         at = self._rows.size()
         process = WorkerProcess(self._lock)
-        hand = Hand(process, await process.connect(), share, at)
+        share = self._shares[place]
+        hand = Hand(process, await process.connect(), place, share, at)
         self._hands.add(hand)
-        hand.channel.send(self._setup(share))
+        hand.channel.send({**self._setup(max(1, share)), **self._standing})
         if self._stopped:
             hand.channel.send({"end": True})
         return hand
@@ -156,6 +197,7 @@ class Crew(Coordinator):
                 self._stillborn = 0
             elif "lags" in message:
                 self.lags.merge(message["lags"], message["greatest"])
+                hand.report = message["report"]
             elif "retry" in message:
                 self.emit(AttemptFailed(*message["retry"]))
             elif "error" in message:
@@ -205,7 +247,7 @@ class Crew(Coordinator):
 
     def _feed(self, hand: Hand) -> None:
         """Give a process as much as it has room for; what is suspect only when it has nothing else."""
-        if hand.gone or not hand.ready or self._draining or (hand.confined and hand.orders):
+        if hand.gone or not hand.ready or self._draining or self.paused or (hand.confined and hand.orders):
             return
         hand.confined = False
         while not hand.orders and (batch := self._suspects.next()) is not None:
@@ -242,8 +284,7 @@ class Crew(Coordinator):
     def _perhaps_over(self) -> None:
         """Let the processes go once nothing is left for them."""
         if self._suspects and not self._draining:
-            for hand in self._hands:
-                self._feed(hand)
+            self._feed_all()
         idle = not any(hand.orders for hand in self._hands)
         nothing_left = self._draining or (self._exhausted and not self._suspects)
         if idle and nothing_left and not self._over:

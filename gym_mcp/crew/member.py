@@ -26,12 +26,14 @@ from gym_mcp.coordinator.rundir import RunDirectory
 from gym_mcp.crew.channel import Channel
 from gym_mcp.crew.orders import compact
 from gym_mcp.crew.process import live_and_die_with
+from gym_mcp.crew.room import Room
 from gym_mcp.crew.shared_journal import SharedJournal
 from gym_mcp.datasets import parse_task
 from gym_mcp.errors import UsageError
 from gym_mcp.fastloop import run_loop
 from gym_mcp.lag import LagProbe
 from gym_mcp.metrics.tally import Tally
+from gym_mcp.observe.status import process_report
 from gym_mcp.types import JSONObject, Task
 
 _HELLO: Final = 60.0
@@ -42,7 +44,14 @@ class Member(Coordinator):
     """Runs orders as they come. Every row is journalled here before the run is told of it."""
 
     def __init__(
-        self, arm: Arm, directory: RunDirectory, parts: Parts, concurrency: int, repeats: int, channel: Channel
+        self,
+        arm: Arm,
+        directory: RunDirectory,
+        parts: Parts,
+        concurrency: int,
+        repeats: int,
+        channel: Channel,
+        processes: int,
     ) -> None:
         self._rows = SharedJournal(directory.rollouts_path)
         self._open = [self._rows]
@@ -55,7 +64,8 @@ class Member(Coordinator):
         self._directory = directory
         self._type = parts.environment_type
         self._channel = channel
-        self._room = asyncio.Semaphore(concurrency)
+        self._processes = processes
+        self._room = Room(concurrency)
         self._tasks = directory.tasks_path.open("rb")
         self._running: set[asyncio.Task[None]] = set()
         self.listen(self._tell)
@@ -71,8 +81,10 @@ class Member(Coordinator):
                 task = asyncio.create_task(self._follow(order))
                 self._running.add(task)
                 task.add_done_callback(self._followed)
+            self.heed(message)
             if message.get("drain"):
                 self._draining = True
+                self.unpause()
             if message.get("end"):
                 break
             if self.broken is not None:
@@ -82,13 +94,23 @@ class Member(Coordinator):
         self._send_lags()
         await self._end()
 
+    def heed(self, message: JSONObject) -> None:
+        """What a message changes for all that is to come."""
+        if "pause" in message:
+            (self.pause if message["pause"] else self.unpause)()
+        if "share" in message:
+            self._room.resize(max(1, message["share"]))
+        if "model_limit" in message:
+            self.set_model_limit(max(1, round(message["model_limit"] / self._processes)))
+
     async def _tell_lags(self) -> None:
         while True:
             await asyncio.sleep(LAGS_EVERY)
             self._send_lags()
 
     def _send_lags(self) -> None:
-        self._channel.send({"lags": self.lags.take(), "greatest": self.lags.greatest})
+        told = {"lags": self.lags.take(), "greatest": self.lags.greatest, "report": process_report(self.arm)}
+        self._channel.send(told)
 
     def _followed(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -138,6 +160,8 @@ class Member(Coordinator):
 
     async def _play(self, order: JSONObject, task: Task[Any], repeat: int) -> None:
         async with self._room:
+            if self.paused:
+                await self._resumed.wait()
             if self._draining:
                 return
             row = await run_rollout(self.arm, task, order["index"], repeat, self._on_retry)
@@ -188,7 +212,9 @@ async def _main(sock: socket.socket) -> None:
             directory = RunDirectory.existing(Path(hello["run_dir"]))
             manifest = directory.read_manifest()
             arm = make_arm(manifest, config, parts)
-            member = Member(arm, directory, parts, config.concurrency, manifest["repeats"], channel)
+            processes = hello["workers"]
+            member = Member(arm, directory, parts, config.concurrency, manifest["repeats"], channel, processes)
+            member.heed(hello)
             channel.send({"ready": os.getpid()})
             await member.serve()
         finally:
