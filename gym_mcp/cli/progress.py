@@ -138,11 +138,12 @@ class Progress:
         lag = self.coordinator.lags.quantile(0.99)
         if lag is not None:
             parts.append(f"lag p99 {1000 * lag:.0f} ms")
-        parts.append(f"{rate:.1f}/s, {self.coordinator.in_flight} running, ETA {_duration(left)}")
+        parts.append(f"{rate:.1f}/s, {self.coordinator.in_flight} running, ETA {duration(left)}")
         return " · ".join(parts)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds in words."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     if seconds < 3600:

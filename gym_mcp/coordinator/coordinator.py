@@ -47,7 +47,7 @@ class Coordinator:
         self._draining = self._exhausted = False
         self._workers: list[asyncio.Task[None]] = []
         self._source: tuple[Work, Ended] = (iter(()), iter(()))
-        self._places = 0
+        self._manned = 0
         self._surplus = 0
         """Workers that are to end with the rollout that they run."""
         self._resumed = asyncio.Event()
@@ -84,7 +84,7 @@ class Coordinator:
         """Run `count` rollouts at a time from now on. If that is fewer, those in flight run to their end."""
         self.concurrency = count
         wanted = min(count, max(1, self.tally.expected - self.tally.done))
-        more, self._places = wanted - self._places, wanted
+        more, self._manned = wanted - self._manned, wanted
         kept = min(self._surplus, more)
         self._surplus -= kept
         if more > kept and not self._exhausted:
@@ -119,11 +119,11 @@ class Coordinator:
         """
         self.journal.start_syncing()
         probe = LagProbe(self.lags)
-        self._places = min(self.concurrency, max(1, self.tally.expected - self.tally.done))
+        self._manned = min(self.concurrency, max(1, self.tally.expected - self.tally.done))
         self._workers = []
         self._source = (work, ended or iter(()))
         try:
-            await self._man(self._places)
+            await self._man(self._manned)
             while waiting := [worker for worker in self._workers if not worker.done()]:
                 await asyncio.wait(waiting)
             for worker in self._workers:

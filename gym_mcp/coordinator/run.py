@@ -23,6 +23,7 @@ from gym_mcp.coordinator.rundir import RunDirectory, digest_of_tasks
 from gym_mcp.datasets import parse_task
 from gym_mcp.errors import UsageError
 from gym_mcp.metrics.tally import Tally
+from gym_mcp.observe.observed import Observe, Observed
 from gym_mcp.reverify.rescore import by_index
 from gym_mcp.scrub import MASK
 from gym_mcp.types import JSONObject, Task
@@ -41,7 +42,12 @@ OnReady = Callable[[Coordinator], None]
 
 
 async def start(
-    config: RunConfig, out: Path | None, listeners: Iterable[Listener] = (), on_ready: OnReady | None = None
+    config: RunConfig,
+    out: Path | None,
+    listeners: Iterable[Listener] = (),
+    on_ready: OnReady | None = None,
+    *,
+    observe: Observe | None = None,
 ) -> Outcome:
     """Run `config` in a new directory, or go on in `out` when it holds this very run."""
     parts = await connect(config)
@@ -56,7 +62,7 @@ async def start(
                 if not count:
                     raise UsageError(_no_tasks(config, parts))
                 directory.write_manifest(make_manifest(config, parts, count, digest))
-            return await _go_on(directory, config, parts, listeners, on_ready)
+            return await _go_on(directory, config, parts, listeners, on_ready, observe)
         except BaseException:
             directory.discard()
             raise
@@ -82,6 +88,7 @@ async def resume(
     concurrency: int | None = None,
     workers: int | None = None,
     retry_failed: bool = False,
+    observe: Observe | None = None,
 ) -> Outcome:
     """Run what `path` still lacks.
 
@@ -106,7 +113,7 @@ async def resume(
             await _prepare(directory, manifest, config, parts, listeners)
             if retry_failed:
                 set_failed_aside(directory, groups=parts.description.groups)
-            return await _go_on(directory, config, parts, listeners, on_ready)
+            return await _go_on(directory, config, parts, listeners, on_ready, observe)
         finally:
             await parts.aclose()
     finally:
@@ -149,6 +156,7 @@ async def _go_on(
     parts: Parts,
     listeners: Iterable[Listener],
     on_ready: OnReady | None,
+    observe: Observe | None,
 ) -> Outcome:
     """Run what is missing, with the rollouts that are there counted in."""
     manifest = directory.read_manifest()
@@ -174,6 +182,7 @@ async def _go_on(
         coordinator.listen(listener)
     if on_ready is not None:
         on_ready(coordinator)
+    observed = Observed(coordinator, directory.path, observe or Observe())
     title = f"{parts.description.name} · {parts.model.spec} · {parts.harness_name}"
     coordinator.emit(
         RunStarted(str(directory.path), tally.expected, tally.done, tally.tasks, tally.repeats, title)
@@ -181,7 +190,8 @@ async def _go_on(
     if bound.allowed < bound.asked:
         coordinator.emit(bound)
     try:
-        complete = await work()
+        async with observed:
+            complete = await work()
     finally:
         metrics = _metrics(manifest, tally)
         _write_metrics(directory, {**metrics, **coordinator.lags.as_json()})

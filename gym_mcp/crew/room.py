@@ -8,7 +8,7 @@ from types import TracebackType
 
 
 class Room:
-    """At most `size` holders at a time, first come first served. Made smaller, it waits for its holders to leave."""
+    """At most `size` holders at a time, first come first served. Made smaller, it lets its holders finish."""
 
     def __init__(self, size: int) -> None:
         self._size = size

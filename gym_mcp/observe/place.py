@@ -18,7 +18,7 @@ _RUN: Final = ".run"
 
 
 def runtime_folders() -> Iterator[Path]:
-    """Where short paths may be, the best first: `$XDG_RUNTIME_DIR/gym-mcp`, then the folder for temporary files."""
+    """Where short paths may be: `$XDG_RUNTIME_DIR/gym-mcp`, else in the folder for temporary files."""
     base = os.environ.get("XDG_RUNTIME_DIR")
     if base and os.path.isabs(base):
         yield Path(base) / "gym-mcp"
@@ -104,3 +104,13 @@ def known_runs(here: Path) -> dict[Path, Path | None]:
                 for entry in sorted(folder.glob(f"*{_RUN}")):
                     found[Path(os.path.realpath(entry))] = entry
     return found
+
+
+def is_locked(run: Path) -> bool:
+    """Whether a process holds the run, as far as the system tells; asked without touching the lock."""
+    with contextlib.suppress(OSError):
+        found = (run / ".lock").stat()
+        place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+        locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+        return any("FLOCK" in line and place in line.split() for line in locks)
+    return False

@@ -63,6 +63,7 @@ class Status:
         self._score_due = 0.0
         self._snapshot: JSONObject = {}
         self._good_until = 0.0
+        self._sample(self._began)
         coordinator.listen(self.on_event)
 
     def on_event(self, event: Event) -> None:
