@@ -13,6 +13,7 @@ import click
 
 from gym_mcp.cli.common import emit_json, json_option, parse_price
 from gym_mcp.cli.lazy import LazyGroup, Verb
+from gym_mcp.cli.observe import observe_of, observe_options
 
 if TYPE_CHECKING:
     from gym_mcp.coordinator.coordinator import Coordinator
@@ -115,6 +116,7 @@ usage, 3 the disk gave out, 130 interrupted.""",
 @click.option("--price", metavar="IN,OUT", help="US dollars per million input and output tokens.")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="An experiment file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting, dotted. Repeatable.")
+@observe_options
 @quiet_option
 @json_option
 @click.pass_context
@@ -124,6 +126,9 @@ def run(
     out: Path | None,
     config: Path | None,
     overrides: tuple[str, ...],
+    metrics: str | None,
+    otel: str | None,
+    otel_content: bool,
     quiet: bool,
     as_json: bool,
     **flags: Any,
@@ -139,9 +144,10 @@ def run(
     configs = [make_config(settings, "eval run")] if config is None else load_experiment(config, settings)
     if out is not None and len(configs) > 1:
         raise UsageError(f"--out {out}: the experiment has {len(configs)} runs; each gets a directory under runs/")
+    observe = observe_of(metrics, otel, otel_content)
     outcomes: list[Outcome] = []
     for one in configs:
-        outcomes.append(_drive(lambda *parts, one=one: start(one, out, *parts), quiet))
+        outcomes.append(_drive(lambda *parts, one=one: start(one, out, *parts, observe=observe), quiet))
         if not outcomes[-1].complete:
             break
     _finish(ctx, outcomes, as_json)
@@ -159,6 +165,7 @@ Examples:
 @click.option("--base-url", help="Where the model is served now.")
 @click.option("--concurrency", type=click.IntRange(1), metavar="N", help="Rollouts at a time, at most.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes that share the rollouts.")
+@observe_options
 @quiet_option
 @json_option
 @click.pass_context
@@ -170,6 +177,9 @@ def resume_command(
     base_url: str | None,
     concurrency: int | None,
     workers: int | None,
+    metrics: str | None,
+    otel: str | None,
+    otel_content: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -181,9 +191,11 @@ def resume_command(
     """
     from gym_mcp.coordinator.run import resume
 
+    observe = observe_of(metrics, otel, otel_content)
+
     def go(*parts: Any) -> Awaitable[Outcome]:
         asked: Any = {"base_url": base_url, "concurrency": concurrency, "workers": workers}
-        return resume(run_dir, *parts, retry_failed=retry_failed, **asked)
+        return resume(run_dir, *parts, retry_failed=retry_failed, observe=observe, **asked)
 
     _finish(ctx, [_drive(go, quiet)], as_json)
 

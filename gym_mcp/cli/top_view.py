@@ -91,15 +91,19 @@ def _failures(s: JSONObject) -> str:
     return " · ".join(parts + [f"retried {kind} {count}" for kind, count in s["retried"].items()])
 
 
+def _short(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
+
+
 def _slowest(s: JSONObject) -> list[list[str]]:
     return [
         [
             f"{clean(r['task_id'], 40)} #{r['repeat']}",
             r["stage"],
-            duration(r["stage_seconds"]),
+            _short(r["stage_seconds"]),
             str(r["turn"]),
             str(r["attempt"]),
-            duration(r["seconds"]),
+            _short(r["seconds"]),
         ]
         for r in s["slowest"]
     ]

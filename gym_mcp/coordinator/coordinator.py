@@ -21,7 +21,7 @@ from gym_mcp.coordinator.rollout import Arm, run_rollout
 from gym_mcp.errors import RolloutError
 from gym_mcp.lag import LagProbe, Lags
 from gym_mcp.metrics.tally import Tally
-from gym_mcp.observe.status import process_report
+from gym_mcp.observe.status import Lost, process_report
 from gym_mcp.types import JSONObject, Task
 
 Work = Iterator[tuple[int, Task[Any], int]]
@@ -41,6 +41,7 @@ class Coordinator:
         self.groups = groups
         self.in_flight = 0
         self.lags = Lags()
+        self.lost_spans = Lost()
         self.broken: JournalError | None = None
         self._listeners: list[Listener] = []
         self.paused = False
@@ -100,6 +101,9 @@ class Coordinator:
     def workers(self) -> int:
         """Worker processes; 0 where the run's own process does the work."""
         return 0
+
+    def tell_processes(self, message: JSONObject) -> None:
+        """What worker processes have to know from their start; there are none here."""
 
     def reports(self) -> list[JSONObject]:
         """What each process does now (`gym_mcp.observe.status.process_report`)."""

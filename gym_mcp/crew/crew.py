@@ -23,6 +23,7 @@ from gym_mcp.crew.waiting import WaitingRoom
 from gym_mcp.errors import EnvironmentFailure, GymError, UsageError
 from gym_mcp.lag import LagProbe
 from gym_mcp.metrics.tally import Tally
+from gym_mcp.observe.status import Lost
 from gym_mcp.types import JSONObject, Task
 
 _STILLBORN: Final = 10
@@ -103,6 +104,9 @@ class Crew(Coordinator):
     @property
     def workers(self) -> int:
         return len(self._hands)
+
+    def tell_processes(self, message: JSONObject) -> None:
+        self._standing.update(message)
 
     def reports(self) -> list[JSONObject]:
         return [{**hand.report, "worker": True} for hand in self._hands if hand.report is not None]
@@ -198,6 +202,10 @@ class Crew(Coordinator):
             elif "lags" in message:
                 self.lags.merge(message["lags"], message["greatest"])
                 hand.report = message["report"]
+                if "numbers" in message and self.arm.stages.numbers is not None:
+                    self.arm.stages.numbers.merge(message["numbers"])
+            elif "spans" in message:
+                self.lost_spans.add(Lost(*message["spans"]))
             elif "retry" in message:
                 self.emit(AttemptFailed(*message["retry"]))
             elif "error" in message:

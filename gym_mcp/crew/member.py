@@ -8,7 +8,7 @@ import socket
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -33,8 +33,12 @@ from gym_mcp.errors import UsageError
 from gym_mcp.fastloop import run_loop
 from gym_mcp.lag import LagProbe
 from gym_mcp.metrics.tally import Tally
+from gym_mcp.observe.observed import end_spans, watch_with_numbers, watch_with_spans
 from gym_mcp.observe.status import process_report
 from gym_mcp.types import JSONObject, Task
+
+if TYPE_CHECKING:
+    from gym_mcp.observe.otel import Tracer
 
 _HELLO: Final = 60.0
 LAGS_EVERY: Final = 1.0
@@ -65,6 +69,7 @@ class Member(Coordinator):
         self._type = parts.environment_type
         self._channel = channel
         self._processes = processes
+        self._tracer: Tracer | None = None
         self._room = Room(concurrency)
         self._tasks = directory.tasks_path.open("rb")
         self._running: set[asyncio.Task[None]] = set()
@@ -91,8 +96,11 @@ class Member(Coordinator):
                 break
         probe.stop()
         teller.cancel()
-        self._send_lags()
         await self._end()
+        self._send_lags()
+        if self._tracer is not None:
+            lost = await end_spans(self._tracer)
+            self._channel.send({"spans": [lost.sent, lost.dropped, lost.problem]})
 
     def heed(self, message: JSONObject) -> None:
         """What a message changes for all that is to come."""
@@ -103,6 +111,13 @@ class Member(Coordinator):
         if "model_limit" in message:
             self.set_model_limit(max(1, round(message["model_limit"] / self._processes)))
 
+    def observe(self, wish: JSONObject) -> None:
+        """Count and trace as the run was asked to."""
+        if "metrics" in wish:
+            self.arm.stages.numbers = watch_with_numbers(self.arm)
+        if "otel" in wish:
+            self._tracer = watch_with_spans(self.arm, wish["otel"])
+
     async def _tell_lags(self) -> None:
         while True:
             await asyncio.sleep(LAGS_EVERY)
@@ -110,6 +125,8 @@ class Member(Coordinator):
 
     def _send_lags(self) -> None:
         told = {"lags": self.lags.take(), "greatest": self.lags.greatest, "report": process_report(self.arm)}
+        if self.arm.stages.numbers is not None:
+            told["numbers"] = self.arm.stages.numbers.take()
         self._channel.send(told)
 
     def _followed(self, task: asyncio.Task[None]) -> None:
@@ -215,6 +232,7 @@ async def _main(sock: socket.socket) -> None:
             processes = hello["workers"]
             member = Member(arm, directory, parts, config.concurrency, manifest["repeats"], channel, processes)
             member.heed(hello)
+            member.observe(hello.get("observe", {}))
             channel.send({"ready": os.getpid()})
             await member.serve()
         finally:

@@ -12,6 +12,7 @@ from gym_mcp.types import JSONObject
 
 if TYPE_CHECKING:
     from gym_mcp.coordinator.rollout import Attempt
+    from gym_mcp.observe.numbers import Numbers
 
 OPEN: Final = "open"
 HARNESS: Final = "harness"
@@ -33,7 +34,7 @@ class Step:
 
     __slots__ = (
         "activity", "answer", "arguments", "at", "caller", "error", "kind", "name", "request", "seconds", "seq",
-        "span", "token",
+        "size", "span",
     )  # fmt: skip
 
     def __init__(self, activity: Activity, kind: str, name: str = "") -> None:
@@ -46,12 +47,13 @@ class Step:
         self.seq = -1
         self.caller = ""
         self.request: Any = None
+        self.size = 0
+        """Items of the request: harnesses pass their own, growing lists."""
         self.arguments: JSONObject = {}
         self.answer: Any = None
         """The `Response` of a model call, the `ToolResult` of a tool call, None when none came."""
         self.span: Any = None
         """Whatever the tracer keeps."""
-        self.token: Any = None
 
 
 class Watcher:
@@ -199,6 +201,8 @@ class Stages:
     def __init__(self) -> None:
         self.active: set[Activity] = set()
         self.watchers: Sequence[Watcher] = ()
+        self.numbers: Numbers | None = None
+        """Where metrics were asked for: of this process, or of all worker processes together."""
         self.model_calls = 0
         self.tool_calls = 0
 

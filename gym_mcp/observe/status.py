@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +45,20 @@ def resident_bytes() -> int:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return 0
+
+
+@dataclass(slots=True)
+class Lost:
+    """What became of the spans of some processes."""
+
+    sent: int = 0
+    dropped: int = 0
+    problem: str = ""
+
+    def add(self, other: Lost) -> None:
+        self.sent += other.sent
+        self.dropped += other.dropped
+        self.problem = self.problem or other.problem
 
 
 class Status:
@@ -121,7 +136,7 @@ class Status:
         p50, p99 = lags.quantile(0.5), lags.quantile(0.99)
         return {
             "schema": SCHEMA,
-            "run_dir": str(self.run_dir),
+            "run_dir": str(self.run_dir.resolve()),
             "title": self._title,
             "pid": os.getpid(),
             "state": self.state(),

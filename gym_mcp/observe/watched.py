@@ -69,7 +69,7 @@ class WatchedModel(Model):
 
     async def respond(self, request: Request) -> Response:
         step = self._activity.start(MODEL, self.spec)
-        step.request = request
+        step.request, step.size = request, len(request.input)
         step.seq = self._started
         self._started += 1
         try:
