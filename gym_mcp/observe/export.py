@@ -32,6 +32,7 @@ EVERY: Final = 1.0
 FLUSH: Final = 5.0
 """Seconds that the end of a run waits for the last spans to be taken."""
 _TRY: Final = 5.0
+_HOPELESS: Final = 0.5
 _SCOPE: Final = "gym-mcp"
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
@@ -155,12 +156,14 @@ class Exporter:
 
     def close(self, seconds: float = FLUSH) -> None:
         """Send what is queued, for at most so long. Blocks."""
+        if self._lost and not self.sent:  # nobody is there: do not keep the run waiting
+            seconds = min(seconds, _HOPELESS)
         self._until = monotonic() + seconds
         self._ending = True
         self._wake.set()
         self._thread.join(seconds)
         self._sink.close()
-        self._thread.join(1.0)
+        self._thread.join(_HOPELESS)
         self._refused += len(self._queue)
         self._queue.clear()
 

@@ -1,4 +1,4 @@
-"""A run's spans for OpenTelemetry: run, episode, opening, model call, tool call, verification; a graph's nodes too.
+"""A run's spans for OpenTelemetry: run, episode, opening, model call, tool call, verification; a graph's nodes.
 
 Names and attributes are those of the semantic conventions for generative AI (opentelemetry-semantic-conventions
 0.66, in development), and `gym_mcp.*` for what they have no name for.
