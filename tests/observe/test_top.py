@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -19,8 +21,21 @@ from click.testing import CliRunner, Result
 from gym_mcp.cli.main import cli
 from gym_mcp.cli.top_view import line, view
 from gym_mcp.errors import UsageError
+from gym_mcp.observe.control import ask
 from gym_mcp.types import JSONObject
-from tests.faults.process import ROOT, Folder, Process, begin, endpoint, environment, finish, gym, refused, result
+from tests.faults.process import (
+    ROOT,
+    Folder,
+    Process,
+    begin,
+    endpoint,
+    environment,
+    finish,
+    gym,
+    kill_group,
+    refused,
+    result,
+)
 from tests.faults.process import until as until_true
 from tests.observe.test_metrics import at, parsed
 
@@ -108,37 +123,47 @@ def here(tmp_path: Path) -> Folder:
     return Folder(tmp_path, 60)
 
 
-def started(here: Folder, url: str, *more: object) -> Process:
-    flags = here.flags("openai/m", "--base-url", url, "--concurrency", 8, *more)
-    process = begin(*flags, XDG_RUNTIME_DIR=str(here.path))
-    until_true(lambda: (here.run / "control.sock").exists(), "a control socket")
-    return process
+@contextlib.contextmanager
+def started(here: Folder, *more: object) -> Iterator[Process]:
+    """A run against a slow endpoint, once it can be asked."""
+    with endpoint(*STEP) as url:
+        flags = here.flags("openai/m", "--base-url", url, "--concurrency", 8, *more)
+        process = begin(*flags, XDG_RUNTIME_DIR=str(here.path))
+        try:
+            until_true(lambda: (here.run / "control.sock").exists(), "a control socket")
+            yield process
+        finally:
+            if process.poll() is None:
+                kill_group(process)
 
 
-def said(here: Folder, *arguments: object) -> JSONObject:
-    return result(gym("top", here.run, "--json", *arguments, XDG_RUNTIME_DIR=str(here.path)))
+def said(here: Folder, do: str, **arguments: object) -> JSONObject:
+    """The run's answer, or its state, asked for without the time that a process takes to start."""
+    answer = ask(here.run, {"do": do, **arguments})
+    status: JSONObject = answer.get("status", answer)
+    return status
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_worker_processes_are_steered_and_counted_together(here: Folder) -> None:
-    with endpoint(*STEP) as url:
-        process = started(
-            here, url, "--workers", 2, "--metrics", "127.0.0.1:0", "--otel", here.path / "spans.jsonl"
-        )
+    spans_file = here.path / "spans.jsonl"
+    with started(here, "--workers", 2, "--metrics", "127.0.0.1:0", "--otel", spans_file) as process:
         assert process.stderr is not None
         page = process.stderr.readline().split()[-1]
         until_true(lambda: here.lines() >= 8, "rollouts")
-        assert said(here, "--pause")["done"].startswith("paused")
-        until_true(lambda: said(here, "--once")["in_flight"] == 0, "the last of them")
+        assert gym("top", here.run, "--pause").stdout.startswith("paused")
+        until_true(lambda: said(here, "status")["in_flight"] == 0, "the last of them")
         lines = here.lines()
-        now = said(here, "--once")
+        now = said(here, "status")
         assert (now["state"], now["workers"], now["done"]) == ("paused", 2, lines) and now["rss"]["workers"] > 0
         time.sleep(0.7)
         assert here.lines() == lines < 60
-        assert said(here, "--resume", "--concurrency", 20, "--model-limit", 12)[1]["done"] == "concurrency 8 -> 20"
-        until_true(lambda: sum(said(here, "--once")["stages"].values()) > 8, "more at a time")
-        assert said(here, "--once")["limit"]["maximum"] == 12
+        assert said(here, "resume")["done"] == "resumed"
+        assert said(here, "set", concurrency=20)["done"] == "concurrency 8 -> 20"
+        assert said(here, "set", model_limit=12)["done"] == "at most 12 model calls at a time"
+        until_true(lambda: sum(said(here, "status")["stages"].values()) > 8, "more at a time")
+        until_true(lambda: said(here, "status")["limit"]["maximum"] == 12, "the limit")
         with urllib.request.urlopen(page, timeout=10) as answer:
             seen = parsed(answer.read().decode())
         assert at(seen, "model_calls_total", outcome="ok") >= 2 * lines and at(seen, "workers") == 2
@@ -146,7 +171,7 @@ def test_worker_processes_are_steered_and_counted_together(here: Folder) -> None
     rows = here.check(60)
     spans = [
         span
-        for batch in (here.path / "spans.jsonl").read_bytes().splitlines()
+        for batch in spans_file.read_bytes().splitlines()
         for resource in orjson.loads(batch)["resourceSpans"]
         for span in resource["scopeSpans"][0]["spans"]
     ]
@@ -163,8 +188,7 @@ def test_worker_processes_are_steered_and_counted_together(here: Folder) -> None
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_killed_run_is_not_listed_and_its_socket_is_taken_over(here: Folder) -> None:
-    with endpoint(*STEP) as url:
-        process = started(here, url)
+    with started(here) as process:
         listed = result_list(gym("top", "--json", XDG_RUNTIME_DIR=str(here.path)))
         assert [entry["run_dir"] for entry in listed] == [str(here.run.resolve())]
         process.send_signal(signal.SIGKILL)
@@ -199,8 +223,7 @@ def shown(master: int, words: str, seconds: float = 20.0) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_keys_on_a_terminal(here: Folder) -> None:
-    with endpoint(*STEP) as url:
-        process = started(here, url)
+    with started(here) as process:
         master, terminal = pty.openpty()
         command = [sys.executable, "-m", "gym_mcp.cli.main", "top", str(here.run), "--interval", "0.3"]
         env = environment(TERM="xterm", COLUMNS="160", LINES="50")
