@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gym_mcp.types import JSONObject
 
 _UNDER = Path("runs")
+_INTERVAL = "Seconds between two looks.  [default: 1]"
 
 
 @click.command(
@@ -36,15 +37,15 @@ shown by its table.""",
 )
 @click.argument("run_dir", metavar="[RUN]", required=False, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--once", is_flag=True, help="Show it once and end.")
-@click.option(
-    "--interval", type=click.FloatRange(0.2, 3600), default=1.0, metavar="S", help="Seconds.  [default: 1]"
-)
+@click.option("--interval", type=click.FloatRange(0.2, 3600), default=1.0, metavar="S", help=_INTERVAL)
 @click.option("--pause", is_flag=True, help="Start no new rollouts.")
 @click.option("--resume", is_flag=True, help="Go on after a pause.")
 @click.option("--cancel", is_flag=True, help="Start no new rollouts and end with those in flight.")
 @click.option("--now", is_flag=True, help="With --cancel: give up what is in flight.")
-@click.option("--concurrency", type=int, metavar="N", help="Rollouts at a time from now on, at most.")
-@click.option("--model-limit", type=int, metavar="N", help="Calls to the model's endpoint at a time, at most.")
+@click.option("--concurrency", type=click.IntRange(1), metavar="N", help="Rollouts at a time from now on.")
+@click.option(
+    "--model-limit", type=click.IntRange(1), metavar="N", help="Calls to the model's endpoint at a time."
+)
 @json_option
 def top(
     run_dir: Path | None,

@@ -102,6 +102,11 @@ class Coordinator:
         """Worker processes; 0 where the run's own process does the work."""
         return 0
 
+    @property
+    def model_calls(self) -> int:
+        """Model calls that have begun, so far."""
+        return self.arm.stages.model_calls
+
     def tell_processes(self, message: JSONObject) -> None:
         """What worker processes have to know from their start; there are none here."""
 

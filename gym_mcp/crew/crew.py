@@ -108,8 +108,20 @@ class Crew(Coordinator):
     def tell_processes(self, message: JSONObject) -> None:
         self._standing.update(message)
 
+    @property
+    def model_calls(self) -> int:
+        found: int = sum(report["model_calls"] for report in self.reports())
+        return found
+
     def reports(self) -> list[JSONObject]:
-        return [{**hand.report, "worker": True} for hand in self._hands if hand.report is not None]
+        gone = {**self.arm.stages.report(), "limit": None}
+        return [gone, *({**hand.report, "worker": True} for hand in self._hands if hand.report is not None)]
+
+    def _count_calls_of(self, gone: Hand) -> None:
+        """What a process that is gone had called counts on."""
+        if gone.report is not None:
+            self.arm.stages.model_calls += gone.report["model_calls"]
+            self.arm.stages.tool_calls += gone.report["tool_calls"]
 
     def _feed_all(self) -> None:
         for hand in list(self._hands):
@@ -172,6 +184,7 @@ class Crew(Coordinator):
                 await hand.channel.aclose()
                 status = await hand.process.ended()
             finally:
+                self._count_calls_of(hand)
                 self._hands.discard(hand)  # not before: what it ran is under way until it is taken up below
             self._salvage(hand)
             if not self._ended():

@@ -6,6 +6,7 @@ The format is "Text-based format" 0.0.4 of Prometheus' exposition formats.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
@@ -124,7 +125,8 @@ def listening(host: str, port: int, flag: str) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address, family=family)
     except OSError as e:
-        raise UsageError(f"{flag} {host}:{port}: {e.strerror or e}") from None
+        reason = os.strerror(e.errno) if e.errno and e.errno > 0 else e.strerror  # a resolver's number is negative
+        raise UsageError(f"{flag} {host}:{port}: {reason}") from None
 
 
 def url_of(sock: socket.socket) -> str:

@@ -109,8 +109,7 @@ class Status:
             self._sample(now)
 
     def _sample(self, now: float) -> None:
-        calls = sum(report["model_calls"] for report in self.coordinator.reports()) if self._samples else 0
-        self._samples.append((now, self._finished, calls))
+        self._samples.append((now, self._finished, self.coordinator.model_calls))
 
     def as_json(self) -> JSONObject:
         """The state now, at most 0.2 s old."""

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import orjson
 import pytest
+from aiohttp import web
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 
 from gym_mcp.coordinator.events import Notice
 from gym_mcp.errors import UsageError
+from gym_mcp.http import HTTPClient
 from gym_mcp.observe import current
 from gym_mcp.observe.export import Exporter, OtelSettings, Sink
 from gym_mcp.observe.observed import Observe
 from gym_mcp.observe.otel import Span
 from gym_mcp.types import JSONObject
+from tests import servers
 from tests.coordinator.runs import SCRIPT
 from tests.endpoint import faulty, status
 from tests.langgraph.kit import REACT, write
@@ -143,6 +146,41 @@ def test_a_file_gets_the_same_tree(tmp_path: Path) -> None:
     ids = {span["spanId"] for span in spans}
     assert len(spans) == len(ids) == 1 + 2 * 6
     assert all(span.get("parentSpanId") in ids for span in spans if not span["name"].startswith("evaluate"))
+
+
+def test_a_served_environment_is_told_whose_call_it_is(tmp_path: Path) -> None:
+    parent = f"00-{1:032x}-{2:016x}-01"
+
+    async def scenario() -> tuple[list[JSONObject], list[str | None]]:
+        bodies: list[JSONObject] = []
+        headers: list[str | None] = []
+
+        async def take(request: web.Request) -> web.Response:
+            headers.append(request.headers.get("traceparent"))
+            body = orjson.loads(await request.read())
+            bodies.append(body["params"]["_meta"])
+            found = {"content": [], "structuredContent": {"reply": None}}
+            return web.json_response({"jsonrpc": "2.0", "id": body["id"], "result": found})
+
+        app = web.Application()
+        app.router.add_post("/x/operator/mcp", take)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        client = HTTPClient(f"http://127.0.0.1:{runner.addresses[0][1]}/x", "k" * 32)
+        for value in ("", parent):
+            current.traceparent.set(value)
+            await client.operate("reply", {})
+        await client.aclose()
+        await runner.cleanup()
+        async with servers.running(tmp_path) as server, HTTPClient(server.url, server.key) as real:
+            assert (await real.describe()).name == "ladder"
+        current.traceparent.set("")
+        return bodies, headers
+
+    bodies, headers = run(scenario)
+    assert headers == [None, parent]
+    assert [meta.get("traceparent") for meta in bodies] == [None, parent]
 
 
 def test_nothing_goes_out_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
