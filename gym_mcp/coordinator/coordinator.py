@@ -84,6 +84,8 @@ class Coordinator:
     def set_concurrency(self, count: int) -> None:
         """Run `count` rollouts at a time from now on. If that is fewer, those in flight run to their end."""
         self.concurrency = count
+        if not self._manned:  # it has not begun yet
+            return
         wanted = min(count, max(1, self.tally.expected - self.tally.done))
         more, self._manned = wanted - self._manned, wanted
         kept = min(self._surplus, more)

@@ -143,5 +143,10 @@ def ask(run_dir: Path, request: JSONObject) -> JSONObject:
         raise NotRunning(f"{run_dir}: {e.strerror or e}", gone=gone) from None
     if not line.endswith(b"\n"):
         raise NotRunning(f"{run_dir}: it ended before it answered", gone=True)
-    answer: JSONObject = orjson.loads(line)
+    try:
+        answer: Any = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        answer = None
+    if not isinstance(answer, dict) or not answer.keys() & {"status", "done", "error"}:
+        raise NotRunning(f"{run_dir}: what answers there is no run", gone=False)
     return answer

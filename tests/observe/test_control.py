@@ -237,6 +237,26 @@ def test_a_run_goes_on_where_no_socket_can_be(tmp_path: Path, monkeypatch: pytes
     run(scenario)
 
 
+def test_what_answers_but_is_no_run_is_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        for said in (b"hello\n", b"[1]\n", b"{}\n", b""):
+
+            async def answer(
+                reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: bytes = said
+            ) -> None:
+                await reader.readline()
+                writer.write(said)
+                await closed(writer)
+
+            path = tmp_path / "control.sock"
+            async with await asyncio.start_unix_server(answer, str(path)):
+                with pytest.raises(NotRunning, match=r"no run|before it answered"):
+                    await asyncio.to_thread(ask, tmp_path, {"do": "status"})
+            path.unlink(missing_ok=True)
+
+    run(scenario)
+
+
 def test_a_socket_that_a_killed_run_left_is_replaced(tmp_path: Path) -> None:
     left, files = bind(tmp_path)
     left.close()
