@@ -33,6 +33,12 @@ class Description:
     """Content hashes: `environment`, `verifier`, `options`."""
     groups: bool = False
     """Whether a task's rollouts are scored together (`verify_group`) once all have ended."""
+    max_live: int | None = None
+    """Episodes that it holds at a time, of all its clients together; None: any number."""
+    workers: Sequence[str] = ()
+    """Operator planes of the processes that serve it, where it is served."""
+    unreached: Sequence[str] = ()
+    """Those of them that could not be reached from here, and get no episodes."""
 
 
 @dataclass(slots=True)
@@ -114,8 +120,14 @@ class EnvironmentClient(ABC):
         """The environment's own tasks as rows (the form of `tasks.jsonl`)."""
 
     @abstractmethod
-    async def open_episode(self, task: Task[Any], *, seed: int, key: str | None = None) -> EpisodeClient:
-        """Open an episode of `task`. Idempotent by `key`."""
+    async def open_episode(
+        self, task: Task[Any], *, seed: int, key: str | None = None, wait: float = 0.0
+    ) -> EpisodeClient:
+        """Open an episode of `task`. Idempotent by `key`.
+
+        `EnvironmentBusy` where there is no room for it, after waiting for some for `wait` seconds if the server
+        lets its clients.
+        """
 
     @abstractmethod
     async def verify_group(self, task: Task[Any], rollouts: Sequence[GroupRollout]) -> GroupVerdict:

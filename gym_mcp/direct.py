@@ -46,6 +46,7 @@ def describe(cls: type[Environment[Any]], *, num_tasks: int | None = None) -> De
         tools=tools,
         identity=environment_identity(cls),
         groups=cls.has("verify_group"),
+        max_live=cls.max_live,
     )
 
 
@@ -119,10 +120,12 @@ class DirectClient(EnvironmentClient):
         for task in load_tasks(self.environment_type):
             yield as_row(task)
 
-    async def open_episode(self, task: Task[Any], *, seed: int, key: str | None = None) -> EpisodeClient:
+    async def open_episode(
+        self, task: Task[Any], *, seed: int, key: str | None = None, wait: float = 0.0
+    ) -> EpisodeClient:
         if self._collector is None:
             self._collector = asyncio.get_running_loop().create_task(collect_forever(self.store))
-        return DirectEpisode(self.store, await self.store.open(task, seed, key=key))
+        return DirectEpisode(self.store, await self.store.open(task, seed, key=key, wait=wait))
 
     async def verify_group(self, task: Task[Any], rollouts: Sequence[GroupRollout]) -> GroupVerdict:
         return await verify_group(self.environment_type, task, rollouts)

@@ -47,6 +47,8 @@ class Environment(Generic[Row]):
     """Seconds that `open`, a tool, `reply` or `verify` may take."""
     max_calls: ClassVar[int] = 1_000
     """Tool calls in one episode."""
+    max_live: ClassVar[int | None] = None
+    """Live episodes that one server, or one run, may hold at a time; None: any number."""
     max_result_chars: ClassVar[int] = 400_000
     """Characters in one tool result; a longer one is an error to the agent."""
     max_image_bytes: ClassVar[int] = 20_000_000
@@ -85,6 +87,9 @@ class Environment(Generic[Row]):
         low, high = cls.reward_range
         if not low < high:
             raise UsageError(f"{cls.__name__}: reward_range is (low, high), not ({low:g}, {high:g})")
+        if cls.max_live is not None and (type(cls.max_live) is not int or cls.max_live < 1):
+            problem = f"max_live is a number of episodes from 1, or None, not {cls.max_live!r}"
+            raise UsageError(f"{cls.__name__}: {problem}")
         for what in ("Options", "options"):
             if what in cls.__dict__ and not _are_options(cls.__dict__[what]):
                 problem = f"`{what}` is not of gym_mcp.Options: write `class Options(Options):` inside it"

@@ -24,6 +24,7 @@ from gym_mcp.errors import (
 from gym_mcp.judge import Hearing
 from gym_mcp.ledger import LedgerEntry, Outcome, entry
 from gym_mcp.reward import check_reward
+from gym_mcp.slots import Slots
 from gym_mcp.solution import SolutionSteps, Step
 from gym_mcp.tools import InvalidArguments, Tool, render, storable
 from gym_mcp.turns import Turns
@@ -45,7 +46,15 @@ class Episode:
     environment: Environment[Any]
     """The author's instance, from `open` on; emptied by `close`."""
 
-    def __init__(self, cls: type[Environment[Any]], task: Task[Any], seed: int, handle: str, ttl: float) -> None:
+    def __init__(
+        self,
+        cls: type[Environment[Any]],
+        task: Task[Any],
+        seed: int,
+        handle: str,
+        ttl: float,
+        slots: Slots | None = None,
+    ) -> None:
         self.handle = handle
         self.task = task
         self.seed = seed
@@ -65,6 +74,7 @@ class Episode:
         self._start = time.monotonic()
         self.expires = self._start + ttl
         self._lock = Turns()
+        self._slots = slots
         self._run = Runner(cls)
         self._solution: SolutionSteps | None = None
         self._unscored: RolloutError | None = None
@@ -135,14 +145,26 @@ class Episode:
         `caller` is the client's name for the part of it that calls (a branch, a sub-agent); the ledger keeps it.
         """
         tool = self.tools.get(name)
+        make = self._call if self._slots is None else self._call_in_turn
         if tool is not None and tool.spec.read_only:
             await self._lock.enter_shared()
             try:
-                return await self._call(name, arguments, caller)
+                return await make(name, arguments, caller)
             finally:
                 self._lock.leave_shared()
         async with self._lock:
+            return await make(name, arguments, caller)
+
+    async def _call_in_turn(self, name: str, arguments: JSONObject, caller: str) -> ToolResult:
+        """`_call`, when the environment makes only so many at a time. The wait does not use up the lease."""
+        assert self._slots is not None
+        lease = self.expires - time.monotonic()
+        await self._slots.enter(self.handle)
+        try:
+            self.expires = time.monotonic() + lease
             return await self._call(name, arguments, caller)
+        finally:
+            self._slots.leave()
 
     async def _call(self, name: str, arguments: JSONObject, caller: str) -> ToolResult:
         now = time.monotonic()

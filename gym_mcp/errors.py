@@ -61,6 +61,19 @@ class EpisodeGone(EnvironmentFailure):
     """No such episode: never opened, closed, expired or already collected."""
 
 
+class EnvironmentBusy(EnvironmentFailure):
+    """The environment holds all the episodes, or makes all the calls, that it can at a time.
+
+    Nothing was done: the same request may be made again after `retry_after` seconds. No attempt is spent on it.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after: float = 1.0, retryable: bool = True, detail: str = ""
+    ) -> None:
+        super().__init__(message, retryable=retryable, detail=detail)
+        self.retry_after = retry_after
+
+
 class VerifierError(RolloutError):
     """`verify` raised, hung or returned something that is no score."""
 

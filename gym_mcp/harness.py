@@ -35,7 +35,9 @@ class Harness(Protocol):
     - `identity() -> dict`: what decides its rollouts besides its code and options (the version of a binary, the
       hash of a file that it loads), part of the run's identity;
     - `async aclose()`: called once, after the last rollout;
-    - `memory_mib: int`: memory of one rollout, where that bounds how many may run at a time.
+    - `memory_mib: int`: memory of one rollout, where that bounds how many may run at a time;
+    - `processes`: with `async sizes() -> [(program, MiB), ...]`, largest first, and `program.end(why)`: then their
+      memory is watched (`docs/scale.md`).
     """
 
     async def run(self, session: AgentSession, model: Model, limits: Limits) -> Transcript: ...

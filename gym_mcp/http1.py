@@ -25,11 +25,15 @@ _BROKEN: Final = "the answer is not HTTP/1.1"
 
 
 class ConnectionLost(OSError):
-    """The connection broke. `answered` says that an answer had begun, so the request did arrive."""
+    """The connection broke. `answered` says that an answer had begun, so the request did arrive.
 
-    def __init__(self, message: str, *, answered: bool = False) -> None:
+    `reached` is false when there never was a connection.
+    """
+
+    def __init__(self, message: str, *, answered: bool = False, reached: bool = True) -> None:
         super().__init__(message)
         self.answered = answered
+        self.reached = reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,8 @@ class Pool:
                     _Connection, host, port, ssl=self._tls if tls else None
                 )
         except TimeoutError:
-            raise ConnectionLost(f"no connection to {host}:{port} within {self._connect_timeout:g} s") from None
+            message = f"no connection to {host}:{port} within {self._connect_timeout:g} s"
+            raise ConnectionLost(message, reached=False) from None
         return connection
 
     def close(self) -> None:

@@ -76,7 +76,7 @@ class ModelJudge(Judge):
 
     def __init__(self, model: Model, cache: JudgeCache | None = None) -> None:
         self.spec = model.spec
-        self._model = model
+        self.model = model
         self._cache = cache
         self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -84,7 +84,7 @@ class ModelJudge(Judge):
         items = [user_message(prompt)] if isinstance(prompt, str) else prompt
         if self._cache is None:
             return (await self._respond(items, params))[0]
-        key = self._cache.key(self._model.identity(), items, params, vote)
+        key = self._cache.key(self.model.identity(), items, params, vote)
         async with self._asking.setdefault(key, asyncio.Lock()):
             known = self._cache.get(key)
             if known is not None:
@@ -101,17 +101,17 @@ class ModelJudge(Judge):
     async def _respond(self, items: Sequence[Item], params: JSONObject) -> tuple[str, Usage, bool]:
         """(reply, its tokens, whether it is one: neither cut short nor empty)."""
         try:
-            response = await self._model.respond(Request(items, params=params))
+            response = await self.model.respond(Request(items, params=params))
         except ModelError as e:
             raise JudgeError(f"judge {self.spec}: {e}", detail=e.detail) from e
         current = hearing.get()
         if current is not None:
-            current.add(response.usage, self._model.price)
+            current.add(response.usage, self.model.price)
         text = Transcript(response.output).text
         return text, response.usage, response.status == "completed" and bool(text.strip())
 
     async def aclose(self) -> None:
-        await self._model.aclose()
+        await self.model.aclose()
 
 
 class RecordedJudge(Judge):

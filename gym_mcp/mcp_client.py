@@ -50,7 +50,9 @@ class SDKClient(RemoteClient):
     def _connect(self) -> AbstractAsyncContextManager[Client]:
         """Enter the client of the operator plane."""
 
-    async def operate(self, tool: str, arguments: JSONObject, *, repeatable: bool = False) -> JSONObject:
+    async def operate(
+        self, tool: str, arguments: JSONObject, *, repeatable: bool = False, opened: JSONObject | None = None
+    ) -> JSONObject:
         operator = await self._start()
         try:
             return structured(await _call(operator, tool, storable(arguments), meta={STRUCTURED_ONLY: True}))
@@ -96,7 +98,7 @@ class MemoryClient(SDKClient):
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[Client]:
         store = self.service.store
-        operator = operator_server(self.service, lambda ctx, handle: None)
+        operator = operator_server(self.service)
         agent = agent_server(self.service, lambda ctx: store.get(_handle.get()))
         async with (
             self.service.running(),

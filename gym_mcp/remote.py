@@ -18,6 +18,7 @@ from gym_mcp.types import Call, GroupRollout, JSONObject, Reward, Task, ToolResu
 
 PAGE: Final = 500
 _LISTS_KEPT: Final = 1_024
+_MOST_WORKERS: Final = 256
 
 
 class RemoteClient(EnvironmentClient):
@@ -26,10 +27,16 @@ class RemoteClient(EnvironmentClient):
     def __init__(self) -> None:
         self._tools: OrderedDict[str, Sequence[ToolSpec]] = OrderedDict()
         self._listing: dict[str, asyncio.Lock] = {}
+        self._may_wait = False
 
     @abstractmethod
-    async def operate(self, tool: str, arguments: JSONObject, *, repeatable: bool = False) -> JSONObject:
-        """Call an operator tool; its structured result. A `repeatable` call may be sent twice."""
+    async def operate(
+        self, tool: str, arguments: JSONObject, *, repeatable: bool = False, opened: JSONObject | None = None
+    ) -> JSONObject:
+        """Call an operator tool; its structured result. A `repeatable` call may be sent twice.
+
+        `opened`: the episode that it is about, which knows where it lives.
+        """
 
     @abstractmethod
     async def list_agent_tools(self, opened: JSONObject) -> Sequence[ToolSpec]:
@@ -40,6 +47,14 @@ class RemoteClient(EnvironmentClient):
         self, opened: JSONObject, name: str, arguments: JSONObject, caller: str
     ) -> ToolResult:
         """One tool call of the agent. Never sent twice."""
+
+    async def open(self, arguments: JSONObject) -> JSONObject:
+        """Open an episode, wherever there is room for it."""
+        return await self.operate("open_episode", arguments, repeatable=True)
+
+    def ended(self, opened: JSONObject) -> None:
+        """An episode takes no room any more. Said once or more."""
+        return None
 
     async def tools_of(self, opened: JSONObject) -> Sequence[ToolSpec]:
         """The episode's tools; asked for once per digest."""
@@ -59,6 +74,9 @@ class RemoteClient(EnvironmentClient):
     async def describe(self) -> Description:
         got = await self.operate("describe", {}, repeatable=True)
         low, high = got["reward_range"]
+        room = got.get("max_live")
+        room = room if isinstance(room, int) and room > 0 else None
+        self._may_wait = room is not None  # servers of old refuse the argument
         return Description(
             name=got["name"],
             version=got["version"],
@@ -72,6 +90,8 @@ class RemoteClient(EnvironmentClient):
             tools=got["tools"],
             identity=got["identity"],
             groups=got.get("groups", False),
+            max_live=room,
+            workers=[url for url in got.get("workers") or () if isinstance(url, str)][:_MOST_WORKERS],
         )
 
     async def tasks(self) -> AsyncIterator[JSONObject]:
@@ -82,9 +102,13 @@ class RemoteClient(EnvironmentClient):
                 yield row
             offset = page["next"]
 
-    async def open_episode(self, task: Task[Any], *, seed: int, key: str | None = None) -> EpisodeClient:
+    async def open_episode(
+        self, task: Task[Any], *, seed: int, key: str | None = None, wait: float = 0.0
+    ) -> EpisodeClient:
         arguments = {"task": as_row(task), "seed": seed, "key": key or secrets.token_hex(12)}
-        return RemoteEpisode(self, await self.operate("open_episode", arguments, repeatable=True))
+        if wait and self._may_wait:
+            arguments["wait"] = wait
+        return RemoteEpisode(self, await self.open(arguments))
 
     async def verify_group(self, task: Task[Any], rollouts: Sequence[GroupRollout]) -> GroupVerdict:
         members = [
@@ -126,7 +150,8 @@ class RemoteSession(AgentSession):
         return await self._client.call_agent_tool(self._opened, name, arguments, caller)
 
     async def reply(self, message: str) -> str | None:
-        got = await self._client.operate("reply", {"episode": self._opened["episode"], "message": message})
+        asked = {"episode": self._opened["episode"], "message": message}
+        got = await self._client.operate("reply", asked, opened=self._opened)
         said: str | None = got["message"]
         return said
 
@@ -134,23 +159,27 @@ class RemoteSession(AgentSession):
 class RemoteEpisode(EpisodeClient):
     """An open episode behind MCP."""
 
-    __slots__ = ("_client", "_handle", "agent")
+    __slots__ = ("_client", "_handle", "_opened", "agent")
 
     def __init__(self, client: RemoteClient, opened: JSONObject) -> None:
         self._client = client
+        self._opened = opened
         self._handle: str = opened["episode"]
         self.agent = RemoteSession(client, opened)
 
     async def reference_step(self, index: int, results: Sequence[str]) -> Step:
         # Steps are kept by number on the server, so that asking again moves nothing.
         arguments = {"episode": self._handle, "step": index, "results": list(results)}
-        got = await self._client.operate("reference_solution", arguments, repeatable=True)
+        got = await self._operate("reference_solution", arguments)
         calls = [Call(c["name"], **c["arguments"]) for c in got["calls"]]
         return Step(calls, got["say"], got["done"])
 
     async def verify(self, transcript: Transcript) -> Verdict:
         arguments = {"episode": self._handle, "items": transcript.items, "stop": transcript.stop}
-        got = await self._client.operate("verify_episode", arguments, repeatable=True)
+        try:
+            got = await self._operate("verify_episode", arguments)
+        finally:
+            self._client.ended(self._opened)
         reward = Reward(got["reward"], got["components"], got["notes"], got.get("answer"))
         return Verdict(reward, got["ledger"], got.get("judge_usage"))
 
@@ -163,10 +192,14 @@ class RemoteEpisode(EpisodeClient):
         return ledger
 
     async def close(self) -> None:
+        self._client.ended(self._opened)
         await self._ask("close_episode")
 
     async def _ask(self, tool: str) -> JSONObject:
-        return await self._client.operate(tool, {"episode": self._handle}, repeatable=True)
+        return await self._operate(tool, {"episode": self._handle})
+
+    async def _operate(self, tool: str, arguments: JSONObject) -> JSONObject:
+        return await self._client.operate(tool, arguments, repeatable=True, opened=self._opened)
 
 
 def structured(result: JSONObject) -> JSONObject:

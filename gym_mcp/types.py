@@ -21,9 +21,9 @@ Row = TypeVar("Row", default=Any)
 class Task(Generic[Row]):
     """One row of a dataset.
 
-    `prompt`: Responses input items. `data`: what the environment (never the agent) sees, a dict or the
-    environment's row model. `params`: sampling settings that the row asks for (`temperature`, `tool_choice`,
-    ...). `tools`: names the row allows, or None for all.
+    `prompt`: Responses input items, or a text, which becomes a user's message. `data`: what the environment (never
+    the agent) sees, a dict or the environment's row model. `params`: sampling settings that the row asks for
+    (`temperature`, `tool_choice`, ...). `tools`: names the row allows, or None for all.
     """
 
     id: str
@@ -33,6 +33,10 @@ class Task(Generic[Row]):
     tools: tuple[str, ...] | None = None
     raw: JSONObject | None = field(default=None, compare=False, repr=False)
     """`data` as the row had it, fields that its model does not declare included."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.prompt, str):
+            object.__setattr__(self, "prompt", [user_message(self.prompt)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ import aiohttp
 import orjson
 import uvloop
 
+from gym_mcp.lag import LagProbe, Lags
+
 TOOL = {
     "type": "function",
     "name": "add",
@@ -52,6 +54,8 @@ async def main(url: str, work: str, count: int, concurrency: int) -> None:
     todo = iter(range(count))
     passed = 0
 
+    lags = Lags()
+    probe = LagProbe(lags)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def worker() -> None:
@@ -61,8 +65,10 @@ async def main(url: str, work: str, count: int, concurrency: int) -> None:
                 passed += ok  # not `passed += await ...`: that reads `passed` before the wait
 
         await asyncio.gather(*(worker() for _ in range(min(concurrency, count))))
+    probe.stop()
     if passed != count:
         sys.exit(f"only {passed} of {count} passed")
+    print(orjson.dumps(lags.as_json()).decode())
 
 
 if __name__ == "__main__":

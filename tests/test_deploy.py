@@ -33,6 +33,19 @@ def test_no_secret_stands_in_them() -> None:
                 assert line.strip() == "- name: GYM_MCP_OPERATOR_KEY" or "${GYM_MCP_OPERATOR_KEY:?" in line
 
 
+def test_each_worker_has_a_port() -> None:
+    compose: Any = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    deployment, service = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    for words in (arguments()["compose"], arguments()["kubernetes"]):
+        count = int(words[words.index("--workers") + 1])
+        ports = list(range(8765, 8765 + count))
+        assert [port["containerPort"] for port in container["ports"]] == ports
+        assert [port["port"] for port in service["spec"]["ports"]] == ports
+        row = f"8765-{ports[-1]}"
+        assert compose["services"]["environment"]["ports"] == [f"127.0.0.1:{row}:{row}"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["image", "compose", "kubernetes"])
 def test_their_commands_serve(name: str) -> None:

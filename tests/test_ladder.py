@@ -121,7 +121,7 @@ async def opened(client: EnvironmentClient, **data: Any) -> EpisodeClient:
 
 def test_the_same_description_tasks_and_tools(rungs: dict[str, Rung]) -> None:
     async def play(client: EnvironmentClient) -> Any:
-        about = replace(await client.describe(), num_tasks=None)
+        about = replace(await client.describe(), num_tasks=None, max_live=None, workers=())
         rows = [row async for row in client.tasks()]
         episode = await opened(client)
         specs = [asdict(s) for s in await episode.agent.list_tools()]

@@ -11,7 +11,7 @@ import pytest
 
 from gym_mcp import Environment, Task, Transcript, tool
 from gym_mcp.episode import Episode
-from gym_mcp.errors import EnvironmentFailure, EpisodeGone, UsageError
+from gym_mcp.errors import EnvironmentBusy, EnvironmentFailure, EpisodeGone, UsageError
 from gym_mcp.store import EpisodeStore
 from gym_mcp.types import JSONObject
 from tests.support import run
@@ -66,7 +66,7 @@ def test_handles_cannot_be_guessed_and_find_their_episode() -> None:
         store = EpisodeStore(Plain)
         episodes = [await store.open(task(), n) for n in range(50)]
         handles = {e.handle for e in episodes}
-        assert len(handles) == 50 == len(store) and all(len(h) == 32 for h in handles)
+        assert len(handles) == 50 == len(store) and all(len(h) == 36 for h in handles)
         assert all(store.get(e.handle) is e for e in episodes) and set(store) == set(episodes)
         for handle in ("", "x", episodes[0].handle[:-1], episodes[0].handle + "x"):
             with pytest.raises(EpisodeGone, match="no such episode"):
@@ -320,5 +320,126 @@ def test_close_all_closes_everything_at_once() -> None:
         await store.close_all()
         assert len(store) == 0 and all(t.data["closed"] == 1 for t in tasks)
         assert time.monotonic() - started < 1.5, "200 times 0.01 s, one after the other"
+
+    run(main)
+
+
+# -- room ---------------------------------------------------------------------------------------------------------
+
+
+class Few(Plain):
+    max_live = 2
+
+
+def test_a_class_says_how_many_it_holds() -> None:
+    assert EpisodeStore(Few).max_episodes == 2 and EpisodeStore(Few, max_episodes=1).max_episodes == 1
+    for wrong in (0, -1, True, 2.5, "8"):
+        with pytest.raises(UsageError, match="max_live is a number of episodes from 1, or None, not"):
+            type("Wrong", (Plain,), {"max_live": wrong})
+
+
+def test_whoever_waits_gets_the_room_that_another_leaves() -> None:
+    async def main() -> None:
+        store = EpisodeStore(Few)
+        first, second = [await store.open(task(), n, key=f"run/t/{n}") for n in range(2)]
+        with pytest.raises(EnvironmentBusy, match="2 episodes are open already") as busy:
+            await store.open(task(), 9)
+        assert busy.value.retryable and busy.value.retry_after > 0
+        waiting = [asyncio.create_task(store.open(task(), n, key=f"run/t/{n}", wait=5)) for n in (5, 6, 7)]
+        other = asyncio.create_task(store.open(task(), 8, key="other/t/8", wait=5))
+        await asyncio.sleep(0)
+        await store.close(first.handle)
+        await store.close(second.handle)
+        got = [await waiting[0], await other]
+        assert len(store) == 2 and not waiting[1].done(), "runs take turns"
+        with pytest.raises(EnvironmentBusy):
+            await store.open(task(), 9)  # nobody gets in before those that wait
+        for episode in got:
+            await store.close(episode.handle)
+        assert {(await w).seed for w in waiting[1:]} == {6, 7}
+
+    run(main)
+
+
+def test_a_wait_for_room_ends_and_leaves_nothing_behind() -> None:
+    async def main() -> None:
+        store, there = EpisodeStore(Few), True
+
+        async def wanted() -> bool:
+            return there
+
+        live = [await store.open(task(), n) for n in range(2)]
+        with pytest.raises(EnvironmentBusy):
+            await store.open(task(), 2, wait=0.01)
+        there = False
+        gone = asyncio.create_task(store.open(task(), 3, wait=5, wanted=wanted))
+        cancelled = asyncio.create_task(store.open(task(), 4, wait=5))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        await store.close(live[0].handle)
+        with pytest.raises(EnvironmentFailure, match="went away"):
+            await gone
+        assert len(store) == 1, "nobody is there to take it"
+        await store.open(task(), 5)
+        with pytest.raises(EnvironmentBusy):
+            await store.open(task(), 6)
+
+    run(main)
+
+
+def test_what_is_closing_holds_its_room() -> None:
+    async def main() -> None:
+        store, shared = EpisodeStore(Slow, max_episodes=1), task()
+        episode = await store.open(shared, 1)
+        closing = asyncio.create_task(store.close(episode.handle))
+        await until(lambda: "closing" in shared.data)
+        with pytest.raises(EnvironmentBusy):
+            await store.open(task(), 2)
+        await closing
+        await store.open(task(), 2)
+
+    run(main)
+
+
+def test_a_handle_of_another_server_is_worth_another_episode() -> None:
+    async def main() -> None:
+        old, new = EpisodeStore(Plain), EpisodeStore(Plain)
+        handle = (await old.open(task(), 1)).handle
+        with pytest.raises(EpisodeGone, match="the server was replaced") as error:
+            new.get(handle)
+        assert error.value.retryable
+        await old.close(handle)
+        with pytest.raises(EpisodeGone, match="closed or expired") as error:
+            old.get(handle)
+        assert not error.value.retryable
+
+    run(main)
+
+
+class Busy(Environment):
+    """A tool that only reads, and takes a while."""
+
+    @tool(read_only=True)
+    async def read(self) -> str:
+        """Read."""
+        await asyncio.sleep(0.005)
+        return "read"
+
+    def verify(self, transcript: Transcript) -> float:
+        return 1.0
+
+
+def test_an_episode_that_calls_often_does_not_starve_another() -> None:
+    async def main() -> None:
+        store = EpisodeStore(Busy, max_calls=2, ttl=0.05)
+        often, once = [await store.open(task(), n) for n in range(2)]
+        calls = [asyncio.create_task(often.call("read", {})) for _ in range(60)]
+        await asyncio.sleep(0)
+        assert store.slots is not None and store.slots.taken == 2
+        assert (await once.call("read", {})).text == "read"
+        assert len(often.ledger) <= 4
+        results = await asyncio.gather(*calls)
+        assert {result.text for result in results} == {"read"}, "the wait does not use up the lease"
+        assert store.slots.taken == 0
 
     run(main)

@@ -83,6 +83,11 @@ def test_a_tool_as_a_responses_function() -> None:
     }
 
 
+def test_a_text_as_prompt_is_a_users_message() -> None:
+    assert Task("a", "Say hi.").prompt == [user_message("Say hi.")]  # type: ignore[arg-type]
+    assert Task("a", [user_message("Say hi.")]).prompt == [user_message("Say hi.")]
+
+
 def test_a_task_does_not_share_its_defaults_and_ignores_its_raw_row_when_compared() -> None:
     assert Task("a").data is not Task("b").data
     assert Task("a", data={"x": 1}, raw={"x": 1, "y": 2}) == Task("a", data={"x": 1})

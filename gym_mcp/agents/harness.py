@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from typing import Final
 
 from gym_mcp.agents.agent import Agent, AgentOptions, Link
+from gym_mcp.agents.memory import Processes
 from gym_mcp.agents.package import find
 from gym_mcp.agents.place import new_place
 from gym_mcp.agents.process import namespaces_permitted
@@ -19,6 +22,8 @@ from gym_mcp.harness import Limits
 from gym_mcp.models.base import Model
 from gym_mcp.types import JSONObject, Transcript
 
+_log: Final = logging.getLogger(__name__)
+
 
 class AgentHarness:
     """The harness of one agent. `UsageError` at once when its program is not to be had."""
@@ -27,6 +32,7 @@ class AgentHarness:
         self.agent = agent
         self.options = options
         self.memory_mib = agent.memory_mib
+        self.processes = Processes()
         self._installed = find(agent.name, agent.package, options.version, options.binary)
         self._skills: Skills | None = None
         self._setup: Setup | None = None
@@ -77,7 +83,9 @@ class AgentHarness:
                 contained = await self._contained()
                 await self._gateway.start()
                 await self._relay.start()
-                self._setup = Setup(self.agent, self.options, self._installed, self._skills, contained)
+                self._setup = Setup(
+                    self.agent, self.options, self._installed, self._skills, contained, self.processes
+                )
             return self._setup
 
     async def _contained(self) -> bool:
@@ -91,6 +99,11 @@ class AgentHarness:
                 f"harness {self.agent.name}: contained=true, but this system permits no namespaces "
                 "(docs/security.md says what they need)"
             )
+        _log.warning(
+            "%s has a shell and runs as you, uncontained: this system permits no namespaces; "
+            "`--set harness_options.contained=true` refuses that, =false says that it is meant",
+            self.agent.name,
+        )
         return False
 
     async def aclose(self) -> None:

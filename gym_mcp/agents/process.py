@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from gym_mcp.agents.memory import Watch
 from gym_mcp.errors import HarnessError
 
 MAX_LINE: Final = 8 * 1024 * 1024
@@ -66,8 +67,8 @@ class Ended:
     peak_kib: int = 0
 
 
-async def run_program(program: Program, on_line: Callable[[bytes], None]) -> Ended:
-    """Run `program` to its end; `on_line` gets each line of its stdout.
+async def run_program(program: Program, on_line: Callable[[bytes], None], watch: Watch | None = None) -> Ended:
+    """Run `program` to its end; `on_line` gets each line of its stdout, `watch` the process above all of its own.
 
     Cancelled, it asks the program to end, kills it after `GRACE` seconds, and waits until nothing of it is left.
     `HarnessError` when it could not be started.
@@ -92,6 +93,8 @@ async def run_program(program: Program, on_line: Callable[[bytes], None]) -> End
     finally:
         os.close(control_r)
         os.close(status_w)
+    if watch is not None:
+        watch.pid = process.pid
     errors = asyncio.create_task(_tail(process.stderr))
     output = asyncio.create_task(_lines(process.stdout, on_line))
     try:

@@ -9,6 +9,7 @@ from typing import Final
 
 from gym_mcp.agents.agent import Agent, AgentOptions, Link, Report, Turn
 from gym_mcp.agents.containment import jail_of
+from gym_mcp.agents.memory import Processes, Watch
 from gym_mcp.agents.observations import Join, Names
 from gym_mcp.agents.package import Installed
 from gym_mcp.agents.place import Place
@@ -35,6 +36,7 @@ class Setup:
     installed: Installed
     skills: Skills | None
     contained: bool
+    processes: Processes
 
 
 @dataclass(slots=True)
@@ -106,17 +108,22 @@ class AgentRollout:
 
     async def _run(self, program: Program, report: Report) -> Ended | None:
         """The program's end; None when it was ended from here, because there was nothing left to wait for."""
-        running = asyncio.create_task(run_program(program, report.line))
+        with self.setup.processes.watched() as watch:
+            return await self._attend(program, report, watch)
+
+    async def _attend(self, program: Program, report: Report, watch: Watch) -> Ended | None:
+        running = asyncio.create_task(run_program(program, report.line, watch))
         signs = [
+            asyncio.create_task(watch.ended.wait()),
             asyncio.create_task(self.relayed.failed.wait()),
             asyncio.create_task(self.model.failed.wait()),
             asyncio.create_task(self._farewell()),
         ]
         try:
             await asyncio.wait([running, *signs], return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                return running.result()
-            return None
+            if watch.error is not None:
+                raise watch.error
+            return running.result() if running.done() else None
         finally:
             for task in (running, *signs):
                 task.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from gym_mcp.cli.observe import observe_of, observe_options
 
 if TYPE_CHECKING:
     from gym_mcp.coordinator.coordinator import Coordinator
+    from gym_mcp.coordinator.journal import DiskError
     from gym_mcp.coordinator.run import Outcome
 
 INTERRUPTED, DISK = 130, 3
@@ -48,15 +49,23 @@ Examples:
   gym-mcp eval run -b gsm8k --split smoke -m openai/gpt-5-mini
   gym-mcp eval run -e http://127.0.0.1:8765/counter -m openai/gpt-5-mini
   gym-mcp eval run --config experiment.yaml --set limits.turns=20
+  gym-mcp eval run -e mcqa -e workplace_assistant -m openai/gpt-5-mini --together
 
 An experiment file (YAML or TOML) holds the settings above by their names, and `environments`, `models` and
-`harnesses` as lists: every combination is run. Flags and --set win over the file.
+`harnesses` as lists: every combination is run, one after another or, with --together, all at once. Flags and
+--set win over the file.
 
 Every expected rollout ends scored or failed with a reason; Ctrl-C lets running ones finish (twice: gives them
 up), and `gym-mcp eval resume RUN_DIR` goes on from there. Exit codes: 0 every rollout is terminal, 2 wrong
 usage, 3 the disk gave out, 130 interrupted.""",
 )
-@click.option("-e", "--environment", metavar="NAME", help="A name, a FILE.py, or the URL of a served environment.")
+@click.option(
+    "-e",
+    "--environment",
+    multiple=True,
+    metavar="NAME",
+    help="A name, a FILE.py, or the URL of a served environment. Repeatable.",
+)
 @click.option(
     "-b", "--benchmark", metavar="NAME", help="A benchmark instead: its environment, tasks, repeats and sampling."
 )
@@ -64,8 +73,9 @@ usage, 3 the disk gave out, 130 interrupted.""",
 @click.option(
     "-m",
     "--model",
+    multiple=True,
     metavar="SPEC",
-    help="A model spec: openai/NAME, openai-chat/NAME, builtin/oracle, replay/RUN_DIR.",
+    help="A model spec: openai/NAME, openai-chat/NAME, builtin/oracle, replay/RUN_DIR. Repeatable.",
 )
 @click.option("-H", "--harness", metavar="NAME", help="What turns the model into an agent.  [default: simple]")
 @click.option("--skills", metavar="DIR", help="Skills for the agent, DIR/NAME/SKILL.md; `none`: the control arm.")
@@ -82,6 +92,7 @@ usage, 3 the disk gave out, 130 interrupted.""",
     metavar="N",
     help="Worker processes that share the rollouts.  [default: 1]",
 )
+@click.option("--together", is_flag=True, default=None, help="Several runs at once, which share --concurrency.")
 @click.option(
     "--seed", type=int, metavar="N", help="Seeds every episode, with its task's id and repeat.  [default: 0]"
 )
@@ -99,6 +110,12 @@ usage, 3 the disk gave out, 130 interrupted.""",
     type=float,
     metavar="SECONDS",
     help="A rollout fails as `timeout` after this.  [default: 3600]",
+)
+@click.option(
+    "--max-memory",
+    type=click.IntRange(1),
+    metavar="MIB",
+    help="Of a rollout of an agent program; above, it fails.",
 )
 @click.option(
     "--model-timeout", type=float, metavar="SECONDS", help="Seconds for one try of a model call.  [default: 600]"
@@ -134,19 +151,28 @@ def run(
     **flags: Any,
 ) -> None:
     """Run MODEL with a harness on the tasks of ENVIRONMENT, and score it."""
-    from gym_mcp.coordinator.config import load_experiment, make_config, merged, parse_overrides
+    from gym_mcp.coordinator.config import load_experiment, make_plan, merged, parse_overrides
     from gym_mcp.coordinator.run import start
     from gym_mcp.errors import UsageError
 
     settings = merged(parse_overrides(overrides), _settings(flags))
     if flags.get("benchmark") and flags.get("environment"):
         raise UsageError("-b and -e: a benchmark names its own environment; give one of the two")
-    configs = [make_config(settings, "eval run")] if config is None else load_experiment(config, settings)
-    if out is not None and len(configs) > 1:
-        raise UsageError(f"--out {out}: the experiment has {len(configs)} runs; each gets a directory under runs/")
+    plan = make_plan(settings) if config is None else load_experiment(config, settings)
+    if out is not None and len(plan.runs) > 1:
+        raise UsageError(f"--out {out}: these are {len(plan.runs)} runs; each gets a directory under runs/")
+    side_by_side = plan.together and len(plan.runs) > 1
+    if metrics is not None and side_by_side:
+        raise UsageError("--metrics: runs that go on together have no page of their own; `gym-mcp top` shows each")
     observe = observe_of(metrics, otel, otel_content)
-    outcomes: list[Outcome] = []
-    for one in configs:
+    if side_by_side:
+        from gym_mcp.cli.together import drive_together
+
+        outcomes, errors = drive_together(plan, quiet, observe)
+        _finish(ctx, outcomes, as_json, errors)
+        return
+    outcomes = []
+    for one in plan.runs:
         outcomes.append(_drive(lambda *parts, one=one: start(one, out, *parts, observe=observe), quiet))
         if not outcomes[-1].complete:
             break
@@ -213,7 +239,11 @@ def show(run_dir: Path, as_json: bool) -> None:
 
 def _settings(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags that were given, as nested settings."""
-    given = {k: v for k, v in flags.items() if v is not None}
+    given = {k: v for k, v in flags.items() if v is not None and v != ()}
+    for noun in ("environment", "model"):
+        if noun in given:
+            several = given.pop(noun)
+            given |= {noun: several[0]} if len(several) == 1 else {f"{noun}s": list(several)}
     limits = {k.removeprefix("max_"): given.pop(k) for k in _LIMITS if k in given}
     sampling = {k: given.pop(k) for k in ("temperature", "top_p", "max_output_tokens") if k in given}
     for key in ("price", "judge_price"):
@@ -228,14 +258,14 @@ _LIMITS = ("max_turns", "max_tokens", "max_cost", "max_seconds")
 def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
     """Run to the end on a fast loop, with progress on stderr and Ctrl-C as a wish to drain."""
     from gym_mcp.cli.progress import Progress
-    from gym_mcp.coordinator.journal import DiskError, JournalError
+    from gym_mcp.coordinator.journal import DiskError
     from gym_mcp.fastloop import run_loop
 
     progress = Progress(enabled=not quiet)
 
     def on_ready(coordinator: Coordinator) -> None:
         progress.attach(coordinator)
-        _drain_on_signals(coordinator)
+        drain_on_signals([coordinator])
 
     async def main() -> Outcome:
         with progress:
@@ -244,27 +274,41 @@ def _drive(go: Callable[..., Awaitable[Outcome]], quiet: bool) -> Outcome:
     try:
         return run_loop(main())
     except DiskError as e:
-        safe = "; what was journalled is safe: `gym-mcp eval resume` goes on"
-        click.echo(f"gym-mcp: {e}{safe if isinstance(e, JournalError) else ''}", err=True)
+        _tell_of_disk(e)
         raise click.exceptions.Exit(DISK) from None
 
 
-def _drain_on_signals(coordinator: Coordinator) -> None:
+def _tell_of_disk(error: DiskError) -> None:
+    from gym_mcp.coordinator.journal import JournalError
+
+    safe = "; what was journalled is safe: `gym-mcp eval resume` goes on"
+    click.echo(f"gym-mcp: {error}{safe if isinstance(error, JournalError) else ''}", err=True)
+
+
+def drain_on_signals(coordinators: Sequence[Coordinator]) -> None:
     """First signal: start nothing new. Second: give up what is in flight."""
+    heard = False
 
     def on_signal() -> None:
-        if coordinator.draining:
-            coordinator.stop()
-        else:
-            coordinator.drain("interrupted")
+        nonlocal heard
+        for coordinator in coordinators:
+            if heard:
+                coordinator.stop()
+            else:
+                coordinator.drain("interrupted")
+        heard = True
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal)
 
 
-def _finish(ctx: click.Context, outcomes: list[Outcome], as_json: bool) -> None:
-    if as_json and len(outcomes) > 1:
+def _finish(
+    ctx: click.Context, outcomes: list[Outcome], as_json: bool, errors: Sequence[BaseException] = ()
+) -> None:
+    from gym_mcp.coordinator.journal import DiskError
+
+    if as_json and len(outcomes) + len(errors) > 1:
         emit_json({"runs": [_as_json(o) for o in outcomes]})
     else:
         for outcome in outcomes:
@@ -273,8 +317,16 @@ def _finish(ctx: click.Context, outcomes: list[Outcome], as_json: bool) -> None:
         from gym_mcp.cli.summary import grid
 
         click.echo(grid(outcomes))
-    if not outcomes[-1].complete:
-        click.echo(f"gym-mcp: interrupted; go on with: gym-mcp eval resume {outcomes[-1].run_dir}", err=True)
+    for error in errors:
+        if not isinstance(error, DiskError):
+            raise error
+        _tell_of_disk(error)
+    for outcome in outcomes:
+        if not outcome.complete:
+            click.echo(f"gym-mcp: interrupted; go on with: gym-mcp eval resume {outcome.run_dir}", err=True)
+    if errors:
+        ctx.exit(DISK)
+    if not all(outcome.complete for outcome in outcomes):
         ctx.exit(INTERRUPTED)
 
 

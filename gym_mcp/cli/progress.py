@@ -12,13 +12,17 @@ from gym_mcp.coordinator.events import (
     AttemptFailed,
     Controlled,
     Draining,
+    EnvironmentFull,
     Event,
     MemoryBound,
+    MemoryShort,
     Notice,
     RolloutFinished,
+    RoomBound,
     RunStarted,
     VerifierChanged,
     WorkerDied,
+    WorkersUnreached,
 )
 
 if TYPE_CHECKING:
@@ -70,6 +74,22 @@ class Progress:
             self._print(
                 f"{event.allowed} rollouts at a time: {free} MiB of memory are free, each takes {each} MiB"
             )
+        elif isinstance(event, RoomBound):
+            self._print(
+                f"{event.allowed} rollouts at a time: {event.environment} holds no more episodes, "
+                f"--concurrency is {event.asked}"
+            )
+        elif isinstance(event, EnvironmentFull):
+            self._print(f"the environment is full ({event.message}): rollouts wait for room")
+        elif isinstance(event, WorkersUnreached):
+            self._print(f"workers that do not answer get no episodes: {', '.join(event.urls)}")
+        elif isinstance(event, MemoryShort):
+            free = event.available_mib
+            self._print(
+                f"{free} MiB of memory are free: no new rollouts below {event.reserve_mib} MiB"
+                if event.short
+                else f"{free} MiB of memory are free again: going on"
+            )
         elif isinstance(event, Draining):
             self._print(f"{event.reason}: finishing {event.in_flight} rollouts; again to give them up")
         elif isinstance(event, Controlled | Notice):
@@ -79,10 +99,7 @@ class Progress:
                 f"{'; '.join(event.changed)}: scoring again what is scored; the rows as they were are kept"
             )
         elif isinstance(event, RolloutFinished):
-            now = time.monotonic()
-            if now >= self._due:
-                self._show(now)
-                self._due = now + max(self._every, _SPARED * (time.monotonic() - now))
+            self._tick()
 
     def _begin(self, event: RunStarted) -> None:
         self._started = time.monotonic()
@@ -91,12 +108,22 @@ class Progress:
         already = f", {event.done} done already" if event.done else ""
         self._print(f"{event.title}: {event.tasks} tasks x {event.repeats} = {event.expected} rollouts{already}")
         self._print(f"run directory: {event.run_dir}")
+        self._go_live()
+
+    def _go_live(self) -> None:
         if self._terminal:
             from rich.console import Console
             from rich.live import Live
 
             self._live = Live(console=Console(stderr=True), refresh_per_second=4, transient=True)
             self._live.start()
+
+    def _tick(self) -> None:
+        """Show the state if it is time to."""
+        now = time.monotonic()
+        if now >= self._due:
+            self._show(now)
+            self._due = now + max(self._every, _SPARED * (time.monotonic() - now))
 
     def _print(self, line: str) -> None:
         if self._live is not None:
@@ -138,7 +165,14 @@ class Progress:
         lag = self.coordinator.lags.quantile(0.99)
         if lag is not None:
             parts.append(f"lag p99 {1000 * lag:.0f} ms")
-        parts.append(f"{rate:.1f}/s, {self.coordinator.in_flight} running, ETA {duration(left)}")
+        waiting = self.coordinator.waiting
+        running = f"{self.coordinator.in_flight - waiting} running"
+        if waiting:
+            running += f", {waiting} waiting for room"
+        limiter = getattr(self.coordinator.arm.model, "limiter", None)
+        if limiter is not None and limiter.waiting:
+            parts.append(f"{limiter.waiting} calls wait, the endpoint gets {limiter.limit} at a time")
+        parts.append(f"{rate:.1f}/s, {running}, ETA {duration(left)}")
         return " · ".join(parts)
 
 

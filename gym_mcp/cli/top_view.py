@@ -57,7 +57,8 @@ def _progress(s: JSONObject) -> str:
 
 def _in_flight(s: JSONObject) -> str:
     stages = ", ".join(f"{stage} {count}" for stage, count in s["stages"].items() if count)
-    return f"{s['in_flight']} in flight of at most {s['concurrency']}" + (f": {stages}" if stages else "")
+    room = f" · {s['waiting_for_room']} wait for room in the environment" if s["waiting_for_room"] else ""
+    return f"{s['in_flight']} in flight of at most {s['concurrency']}" + (f": {stages}" if stages else "") + room
 
 
 def _endpoint(s: JSONObject) -> str:

@@ -30,7 +30,8 @@ from gym_mcp.coordinator.rundir import RunDirectory
 from gym_mcp.errors import GymError, UsageError
 from gym_mcp.hub import load_environment
 from gym_mcp.identity import environment_identity
-from gym_mcp.server.run import listen, run_apps
+from gym_mcp.server.listener import listen
+from gym_mcp.server.run import run_apps
 from gym_mcp.server.service import Service
 from gym_mcp.store import EpisodeStore
 from gym_mcp.types import JSONObject

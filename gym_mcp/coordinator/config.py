@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +45,7 @@ class RunConfig(BaseModel):
     limit: int | None = Field(default=None, ge=1)
     repeats: int = Field(default=1, ge=1)
     concurrency: int = Field(default=64, ge=1)
+    share: float = Field(default=1.0, gt=0)
     workers: int = Field(default=1, ge=1)
     seed: int = 0
     limits: LimitSettings = LimitSettings()
@@ -55,6 +57,7 @@ class RunConfig(BaseModel):
     model_timeout: float = Field(default=600.0, gt=0)
     max_retries: int = Field(default=5, ge=0)
     max_attempts: int = Field(default=2, ge=1)
+    max_memory: int | None = Field(default=None, ge=1)
     price: tuple[float, float] | None = None
     judge: str | None = None
     judge_base_url: str | None = None
@@ -123,22 +126,51 @@ def with_benchmark(values: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     return merged(settings_of(values["benchmark"], values.get("split")), values)
 
 
-def load_experiment(path: Path, overrides: Mapping[str, Any]) -> list[RunConfig]:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The runs of an experiment. `together`: at once, `concurrency` rollouts at a time in all; else one by one."""
+
+    runs: list[RunConfig]
+    together: bool
+    concurrency: int
+
+
+def load_experiment(path: Path, overrides: Mapping[str, Any]) -> Plan:
     """The runs of a YAML or TOML file. `overrides` (flags, `--set`) win over it."""
-    values = merged(_read(path), overrides)
+    return _plan(_read(path), overrides, str(path))
+
+
+def make_plan(settings: Mapping[str, Any]) -> Plan:
+    """The run, or the runs, that flags alone ask for."""
+    where = "eval run"
+    if any(plural in settings for plural in _PLURALS):
+        return _plan({}, settings, where)
+    config = make_config({k: v for k, v in settings.items() if k != "together"}, where)
+    return Plan([config], False, config.concurrency)
+
+
+def _plan(settings: Mapping[str, Any], overrides: Mapping[str, Any], where: str) -> Plan:
+    """The runs of `settings`, with `overrides` on top. Runs together keep a `concurrency` of their own."""
+    values = merged(settings, overrides)
+    together = values.pop("together", False)
+    if not isinstance(together, bool):
+        raise UsageError(f"{where}: together: true or false is expected, not {together!r}")
     grid: dict[str, Any] = {k: values.pop(k) for k in _PLURALS if k in values}
     for noun, plural in zip(_NOUNS, _PLURALS, strict=True):
         if noun in values and (noun in overrides or plural not in grid):  # a flag narrows the grid to one
             grid[plural] = [values.pop(noun)]
     _add_benchmarks(grid, values)
-    for plural in _PLURALS[:2]:
+    for plural, flag in zip(_PLURALS, ("-e NAME", "-m SPEC"), strict=False):
         if plural not in grid:
-            raise UsageError(f"{path}: no `{plural}`, and no flag that gives one")
+            raise UsageError(f"{where}: no `{plural}`, and no flag that gives one: {flag}")
     try:
         experiment = Experiment.model_validate(grid)
     except ValidationError as e:
-        raise UsageError(f"{path}: {explain(e)}") from None
-    return experiment.runs(values, overrides)
+        raise UsageError(f"{where}: {explain(e)}") from None
+    own = {"concurrency"} if together else set()
+    over = {k: v for k, v in overrides.items() if k not in own and k != "together"}
+    total = values.get("concurrency", RunConfig.model_fields["concurrency"].default)
+    return Plan(experiment.runs(values, over), together, total)
 
 
 def _add_benchmarks(grid: dict[str, Any], values: dict[str, Any]) -> None:

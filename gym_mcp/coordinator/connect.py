@@ -54,6 +54,8 @@ async def connect(config: RunConfig) -> Parts:
 
     name, harness, path = hub.load_harness(config.harness, config.harness_options)
     skills_ref = _use_skills(name, harness, config.skills)
+    if config.max_memory is not None and not hasattr(harness, "processes"):
+        raise UsageError(f"--max-memory: harness {name} has no processes of its own; leave it out")
     client, cls = await connect_environment(config)
     try:
         description = await client.describe()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from gym_mcp.coordinator.events import (
     AttemptFailed,
     Draining,
+    EnvironmentFull,
     Event,
     Listener,
     RolloutFinished,
@@ -18,6 +20,7 @@ from gym_mcp.coordinator.groups import Groups
 from gym_mcp.coordinator.journal import Journal, JournalError
 from gym_mcp.coordinator.ramp import ramp
 from gym_mcp.coordinator.rollout import Arm, run_rollout
+from gym_mcp.coordinator.shares import Job, Share
 from gym_mcp.errors import RolloutError
 from gym_mcp.lag import LagProbe, Lags
 from gym_mcp.metrics.tally import Tally
@@ -32,13 +35,20 @@ class Coordinator:
     """One run in progress. `drain` lets what is in flight finish; `stop` gives it up (resume runs it again)."""
 
     def __init__(
-        self, arm: Arm, journal: Journal, tally: Tally, concurrency: int, groups: Groups | None = None
+        self,
+        arm: Arm,
+        journal: Journal,
+        tally: Tally,
+        concurrency: int,
+        groups: Groups | None = None,
+        share: Share | None = None,
     ) -> None:
         self.arm = arm
         self.journal = journal
         self.tally = tally
         self.concurrency = concurrency
         self.groups = groups
+        self.share = share
         self.in_flight = 0
         self.lags = Lags()
         self.lost_spans = Lost()
@@ -47,11 +57,17 @@ class Coordinator:
         self.paused = False
         self._draining = self._exhausted = False
         self._workers: list[asyncio.Task[None]] = []
-        self._source: tuple[Work, Ended] = (iter(()), iter(()))
+        self._jobs_left: Iterator[Job] = iter(())
         self._manned = 0
         self._surplus = 0
         """Workers that are to end with the rollout that they run."""
         self._resumed = asyncio.Event()
+        arm.admission.on_full = lambda message: self.emit(EnvironmentFull(message))
+
+    @property
+    def waiting(self) -> int:
+        """How many of those in flight wait for room in the environment."""
+        return self.arm.admission.waiting
 
     def listen(self, listener: Listener) -> None:
         """Have `listener` told of every event."""
@@ -71,19 +87,27 @@ class Coordinator:
             self._draining = True
             self.unpause()
             self.emit(Draining(self.in_flight, reason))
+            if self.share is not None:
+                self.share.look()
 
     def pause(self) -> None:
         """Start nothing new until `unpause`. What is in flight runs to its end, under its limits."""
         self.paused = True
         self._resumed.clear()
+        if self.share is not None:
+            self.share.hold(True)
 
     def unpause(self) -> None:
         self.paused = False
         self._resumed.set()
+        if self.share is not None:
+            self.share.hold(False)
 
     def set_concurrency(self, count: int) -> None:
         """Run `count` rollouts at a time from now on. If that is fewer, those in flight run to their end."""
         self.concurrency = count
+        if self.share is not None:
+            self.share.bound(count)
         if not self._manned:  # it has not begun yet
             return
         wanted = min(count, max(1, self.tally.expected - self.tally.done))
@@ -122,6 +146,8 @@ class Coordinator:
         self.unpause()
         for worker in self._workers:
             worker.cancel()
+        if self.share is not None:
+            self.share.cancel()
 
     async def run(self, work: Work, ended: Ended | None = None) -> bool:
         """Run `work`, after scoring the groups that have `ended` (task index, task); whether all is terminal now.
@@ -130,16 +156,12 @@ class Coordinator:
         """
         self.journal.start_syncing()
         probe = LagProbe(self.lags)
-        self._manned = min(self.concurrency, max(1, self.tally.expected - self.tally.done))
-        self._workers = []
-        self._source = (work, ended or iter(()))
+        jobs = self._jobs(work, ended or iter(()))
         try:
-            await self._man(self._manned)
-            while waiting := [worker for worker in self._workers if not worker.done()]:
-                await asyncio.wait(waiting)
-            for worker in self._workers:
-                if not worker.cancelled() and (error := worker.exception()) is not None:
-                    raise error
+            if self.share is not None:
+                await self.share.run(jobs, lambda: self._draining)
+            else:
+                await self._run_all(jobs)
         finally:
             probe.stop()
             self.stop()
@@ -153,16 +175,25 @@ class Coordinator:
         self.emit(RunFinished(complete))
         return complete
 
+    async def _run_all(self, jobs: Iterator[Job]) -> None:
+        """Run `jobs`, `concurrency` at a time."""
+        self._workers, self._jobs_left = [], jobs
+        self._manned = min(self.concurrency, max(1, self.tally.expected - self.tally.done))
+        await self._man(self._manned)
+        while waiting := [worker for worker in self._workers if not worker.done()]:
+            await asyncio.wait(waiting)
+        for worker in self._workers:
+            if not worker.cancelled() and (error := worker.exception()) is not None:
+                raise error
+
     async def _man(self, count: int) -> None:
         """Put so many more to work."""
         async for _ in ramp(count):
-            self._workers.append(asyncio.create_task(self._work(*self._source)))
+            self._workers.append(asyncio.create_task(self._work()))
             if self._draining or self._exhausted:
                 break
 
-    async def _work(self, work: Work, ended: Ended) -> None:
-        while not self._draining and (group := next(ended, None)) is not None:
-            await self._score_group(group[1], group[0])
+    async def _work(self) -> None:
         while not self._draining:
             if self._surplus:
                 self._surplus -= 1
@@ -170,22 +201,30 @@ class Coordinator:
             if self.paused:
                 await self._resumed.wait()
                 continue
-            entry = next(work, None)
-            if entry is None:
+            job = next(self._jobs_left, None)
+            if job is None:
                 self._exhausted = True
                 return
-            index, task, repeat = entry
-            self.in_flight += 1
-            try:
-                row = await run_rollout(self.arm, task, index, repeat, self._on_retry)
-                if self.groups is None:
-                    self._record(row)
-                elif self._keep(row):
-                    await self._score_group(task, index)
-            finally:
-                self.in_flight -= 1
+            await job()
             # Embedded models never wait: without this, signals, syncing and spent timers would.
             await asyncio.sleep(0)
+
+    def _jobs(self, work: Work, ended: Ended) -> Iterator[Job]:
+        for index, task in ended:
+            yield partial(self._score_group, task, index)
+        for index, task, repeat in work:
+            yield partial(self._run_one, index, task, repeat)
+
+    async def _run_one(self, index: int, task: Task[Any], repeat: int) -> None:
+        self.in_flight += 1
+        try:
+            row = await run_rollout(self.arm, task, index, repeat, self._on_retry)
+            if self.groups is None:
+                self._record(row)
+            elif self._keep(row):
+                await self._score_group(task, index)
+        finally:
+            self.in_flight -= 1
 
     def _record(self, *rows: JSONObject) -> None:
         """Journal terminal rows together, count them and tell of them."""

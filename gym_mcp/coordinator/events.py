@@ -90,6 +90,38 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomBound:
+    """`allowed` rollouts at a time instead of `asked`: the environment holds no more episodes."""
+
+    asked: int
+    allowed: int
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFull:
+    """Rollouts wait for room in the environment, which says why. Told once."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersUnreached:
+    """A server has workers at `urls` that do not answer there: they get no episodes."""
+
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryShort:
+    """Memory became short (`short`), so no rollout starts that is a process, or is no longer."""
+
+    short: bool
+    available_mib: int
+    reserve_mib: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run ended; `complete` says whether every expected rollout is terminal."""
 
@@ -103,6 +135,10 @@ Event: TypeAlias = (
     | Draining
     | VerifierChanged
     | MemoryBound
+    | RoomBound
+    | EnvironmentFull
+    | WorkersUnreached
+    | MemoryShort
     | WorkerDied
     | Controlled
     | Notice

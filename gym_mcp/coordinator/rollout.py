@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import secrets
 import time
 import traceback
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from gym_mcp.calls import without_tokens
 from gym_mcp.client import AgentSession, EnvironmentClient, EpisodeClient, Verdict
+from gym_mcp.coordinator.admission import Admission
 from gym_mcp.coordinator.meter import Meter
 from gym_mcp.coordinator.spans import joined, strip_tokens
 from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout, causes, internal
@@ -43,6 +45,9 @@ class Arm:
     max_attempts: int
     record_calls: bool = False
     skills_ref: str | None = None
+    admission: Admission = field(default_factory=Admission)
+    process: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Part of the keys of episodes: one that a killed process left half played is not gone on with."""
     stages: Stages = field(default_factory=Stages)
 
 
@@ -55,6 +60,8 @@ class Attempt:
     verdict: Verdict | None = None
     ledger: list[JSONObject] | None = None
     error: RolloutError | None = None
+    waited: float = 0.0
+    """Seconds for room in the environment."""
 
 
 OnRetry = Callable[[Task[Any], int, RolloutError, float], None]
@@ -68,10 +75,12 @@ async def run_rollout(
     seed = episode_seed(arm.run_seed, task.id, repeat)
     earlier: list[JSONObject] = []
     activity = arm.stages.begin(task.id, repeat)
+    waited = 0.0
     try:
         while True:
             attempt = await _attempt(arm, task, repeat, seed, len(earlier), activity)
             activity.attempted(attempt)
+            waited += attempt.waited
             error = attempt.error
             if error is None or not _worth_another(error) or len(earlier) + 1 >= arm.max_attempts:
                 break
@@ -93,6 +102,8 @@ async def run_rollout(
         "model_seconds": round(attempt.meter.seconds, 6) if attempt.meter else 0.0,
         "tool_seconds": round(sum(e["end"] - e["start"] for e in row["ledger"]), 6),
     }
+    if waited:
+        row["timing"]["waited_seconds"] = round(waited, 6)
     return row
 
 
@@ -118,8 +129,8 @@ async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: in
     deadline = asyncio.timeout(arm.limits.seconds)
     try:
         async with deadline:
-            key = f"{arm.run_id}/{task.id}/{repeat}/{number}"
-            episode = await arm.client.open_episode(task, seed=seed, key=key)
+            key = f"{arm.run_id}/{arm.process}/{task.id}/{repeat}/{number}"
+            episode, attempt.waited = await arm.admission.open(arm.client, task, seed, key, deadline)
             activity.enter(HARNESS)
             model = arm.model.for_rollout(RolloutContext(task, repeat, seed, episode))
             attempt.meter = Meter(watched_model(model, activity), arm.limits, activity)

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any
 
 from gym_mcp.coordinator import journal
+from gym_mcp.coordinator.beside import beside
 from gym_mcp.coordinator.config import RunConfig, make_config
 from gym_mcp.coordinator.connect import Parts, connect, differences, gather_tasks, identity
 from gym_mcp.coordinator.coordinator import Coordinator, remaining
-from gym_mcp.coordinator.events import Listener, RunStarted, VerifierChanged
+from gym_mcp.coordinator.events import Listener, RoomBound, RunStarted, VerifierChanged, WorkersUnreached
 from gym_mcp.coordinator.groups import Groups
+from gym_mcp.coordinator.guard import guarded
 from gym_mcp.coordinator.manifest import make_manifest
 from gym_mcp.coordinator.memory import bound_by_memory
 from gym_mcp.coordinator.past import load_done, set_failed_aside, verify_again
 from gym_mcp.coordinator.rollout import Arm
 from gym_mcp.coordinator.rundir import RunDirectory, digest_of_tasks
+from gym_mcp.coordinator.shares import Share, Slots
 from gym_mcp.datasets import parse_task
 from gym_mcp.errors import UsageError
 from gym_mcp.metrics.tally import Tally
@@ -50,6 +54,13 @@ async def start(
     observe: Observe | None = None,
 ) -> Outcome:
     """Run `config` in a new directory, or go on in `out` when it holds this very run."""
+    async with opened(config, out) as (directory, parts):
+        return await go_on(directory, config, parts, listeners, on_ready, observe=observe)
+
+
+@asynccontextmanager
+async def opened(config: RunConfig, out: Path | None) -> AsyncIterator[tuple[RunDirectory, Parts]]:
+    """The locked directory and the parts of a run that can start. Nothing is left of one that cannot."""
     parts = await connect(config)
     try:
         directory = RunDirectory.new(out, _slug(f"{config.benchmark or parts.description.name}-{config.model}"))
@@ -62,7 +73,7 @@ async def start(
                 if not count:
                     raise UsageError(_no_tasks(config, parts))
                 directory.write_manifest(make_manifest(config, parts, count, digest))
-            return await _go_on(directory, config, parts, listeners, on_ready, observe)
+            yield directory, parts
         except BaseException:
             directory.discard()
             raise
@@ -113,7 +124,7 @@ async def resume(
             await _prepare(directory, manifest, config, parts, listeners)
             if retry_failed:
                 set_failed_aside(directory, groups=parts.description.groups)
-            return await _go_on(directory, config, parts, listeners, on_ready, observe)
+            return await go_on(directory, config, parts, listeners, on_ready, observe=observe)
         finally:
             await parts.aclose()
     finally:
@@ -150,15 +161,16 @@ async def _prepare(
         await verify_again(directory, parts.client, _parser(parts, directory), manifest, now, groups=groups)
 
 
-async def _go_on(
+async def go_on(
     directory: RunDirectory,
     config: RunConfig,
     parts: Parts,
-    listeners: Iterable[Listener],
-    on_ready: OnReady | None,
-    observe: Observe | None,
+    listeners: Iterable[Listener] = (),
+    on_ready: OnReady | None = None,
+    share: Share | None = None,
+    observe: Observe | None = None,
 ) -> Outcome:
-    """Run what is missing, with the rollouts that are there counted in."""
+    """Run what is missing, with the rollouts that are there counted in. `share`: of the slots of several runs."""
     manifest = directory.read_manifest()
     journal.repair(directory.rollouts_path)
     tally = _tally(manifest)
@@ -168,16 +180,19 @@ async def _go_on(
         groups = Groups(directory.waiting_path, parts.client, tally.repeats)
         groups.load(done)
     bound = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None))
-    config = config.model_copy(update={"concurrency": bound.allowed})
+    room = parts.description.max_live or bound.allowed
+    config = config.model_copy(update={"concurrency": min(bound.allowed, room)})
+    if share is not None:
+        share.maximum = min(share.maximum, config.concurrency)
     coordinator: Coordinator
     work: Callable[[], Awaitable[bool]]
-    if min(config.workers, config.concurrency, tally.expected - tally.done) > 1:
+    if share is None and min(config.workers, config.concurrency, tally.expected - tally.done) > 1:
         from gym_mcp.crew.start import make_crew
 
         arm = make_arm(manifest, config, parts)
         coordinator, work = make_crew(directory, arm, config, parts, tally, done, groups)
     else:
-        coordinator, work = _in_process(directory, manifest, config, parts, tally, done, groups)
+        coordinator, work = _in_process(directory, manifest, config, parts, tally, done, groups, share)
     for listener in listeners:
         coordinator.listen(listener)
     if on_ready is not None:
@@ -189,6 +204,10 @@ async def _go_on(
     )
     if bound.allowed < bound.asked:
         coordinator.emit(bound)
+    if config.concurrency < min(bound.allowed, tally.expected - tally.done):
+        coordinator.emit(RoomBound(bound.allowed, config.concurrency, parts.description.name))
+    if parts.description.unreached:
+        coordinator.emit(WorkersUnreached(tuple(parts.description.unreached)))
     try:
         async with observed:
             complete = await work()
@@ -206,13 +225,26 @@ def _in_process(
     tally: Tally,
     done: bytearray,
     groups: Groups | None,
+    share: Share | None,
 ) -> tuple[Coordinator, Callable[[], Awaitable[bool]]]:
     """The coordinator of a run in this process, and what it has to do."""
     rows = journal.Journal(directory.rollouts_path)
-    coordinator = Coordinator(make_arm(manifest, config, parts), rows, tally, config.concurrency, groups)
+    slots: Slots | None = None
+    if share is None and hasattr(parts.harness, "processes"):
+        slots = Slots(config.concurrency)  # unlike a plain number, they can be paused
+        share = slots.join(config.concurrency)
+    coordinator = Coordinator(make_arm(manifest, config, parts), rows, tally, config.concurrency, groups, share)
     parse = _parser(parts, directory)
     work = remaining(directory.task_rows, parse, tally.repeats, done, task_by_task=groups is not None)
-    return coordinator, lambda: coordinator.run(work, _ended(directory, parse, groups))
+
+    async def run() -> bool:
+        async with beside(slots.open()) if slots is not None else nullcontext():
+            return await coordinator.run(work, _ended(directory, parse, groups))
+
+    if share is None:
+        return coordinator, run
+    hooks = {"emit": coordinator.emit, "pause": share.pause, "let_one": share.let_one}
+    return coordinator, lambda: guarded(parts.harness, config.max_memory, run, **hooks)
 
 
 def _ended(

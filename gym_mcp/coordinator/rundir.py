@@ -66,6 +66,11 @@ class RunDirectory:
             with contextlib.suppress(OSError):  # somebody put something there
                 self.path.rmdir()
 
+    def undo(self) -> None:
+        """Leave nothing of a new run that has not run anything. For the holder of the lock."""
+        self.manifest_path.unlink(missing_ok=True)
+        self.discard()
+
     @classmethod
     def existing(cls, path: Path) -> RunDirectory:
         """The directory of a run that was started before."""

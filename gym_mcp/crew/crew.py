@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from gym_mcp.coordinator.coordinator import Coordinator
-from gym_mcp.coordinator.events import AttemptFailed, RolloutFinished, RunFinished, WorkerDied
+from gym_mcp.coordinator.events import (
+    AttemptFailed,
+    EnvironmentFull,
+    MemoryShort,
+    RolloutFinished,
+    RunFinished,
+    WorkerDied,
+)
 from gym_mcp.coordinator.journal import JournalError
 from gym_mcp.coordinator.rollout import Arm, failed_row
 from gym_mcp.crew.hand import Hand
@@ -57,7 +64,7 @@ class Crew(Coordinator):
         self._waiting = waiting
         self._suspects = Suspects(arm.max_attempts)
         self._orders: Iterator[Order] = iter(())
-        self._over = False
+        self._over = self._full = False
         self._stopped = False
         self._stillborn = 0
         self._error: Exception | None = None
@@ -69,6 +76,15 @@ class Crew(Coordinator):
     def pids(self) -> list[int]:
         """Process ids of the workers."""
         return [hand.process.pid for hand in self._hands]
+
+    @property
+    def waiting(self) -> int:
+        return sum(hand.waiting for hand in self._hands)
+
+    def _tell_full(self, message: str) -> None:
+        if not self._full:
+            self._full = True
+            self.emit(EnvironmentFull(message))
 
     def drain(self, reason: str) -> None:
         super().drain(reason)
@@ -195,7 +211,7 @@ class Crew(Coordinator):
 
     async def _hire(self, place: int) -> Hand:
         at = self._rows.size()
-        process = WorkerProcess(self._lock)
+        process = WorkerProcess("gym_mcp.crew.member", [self._lock])
         share = self._shares[place]
         hand = Hand(process, await process.connect(), place, share, at)
         self._hands.add(hand)
@@ -214,13 +230,17 @@ class Crew(Coordinator):
                 self._stillborn = 0
             elif "lags" in message:
                 self.lags.merge(message["lags"], message["greatest"])
-                hand.report = message["report"]
+                hand.waiting, hand.report = message["waiting"], message["report"]
                 if "numbers" in message and self.arm.stages.numbers is not None:
                     self.arm.stages.numbers.merge(message["numbers"])
             elif "spans" in message:
                 self.lost_spans.add(Lost(*message["spans"]))
             elif "retry" in message:
                 self.emit(AttemptFailed(*message["retry"]))
+            elif "full" in message:
+                self._tell_full(message["full"])
+            elif "memory" in message:
+                self.emit(MemoryShort(*message["memory"]))
             elif "error" in message:
                 self._fail(message["error"], message["message"])
             self._feed(hand)

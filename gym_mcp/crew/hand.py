@@ -27,6 +27,8 @@ class Hand:
         self.ready = self.gone = False
         self.confined = False
         """Whether what it runs is suspected of having killed a process: nothing else runs beside it."""
+        self.waiting = 0
+        """Of what it runs, rollouts that wait for room in the environment, as it said last."""
         self.orders: dict[int, Order] = {}
 
     @property

@@ -16,8 +16,9 @@ from gym_mcp import hub
 from gym_mcp.coordinator.config import RunConfig
 from gym_mcp.coordinator.connect import Parts, connect
 from gym_mcp.coordinator.coordinator import Coordinator
-from gym_mcp.coordinator.events import AttemptFailed, Event
+from gym_mcp.coordinator.events import AttemptFailed, EnvironmentFull, Event, MemoryShort
 from gym_mcp.coordinator.groups import Groups
+from gym_mcp.coordinator.guard import guarded
 from gym_mcp.coordinator.journal import DiskError
 from gym_mcp.coordinator.ramp import ramp
 from gym_mcp.coordinator.rollout import Arm, run_rollout
@@ -71,6 +72,8 @@ class Member(Coordinator):
         self._processes = processes
         self._tracer: Tracer | None = None
         self._room = Room(concurrency)
+        self._memory = asyncio.Event()
+        self._memory.set()
         self._tasks = directory.tasks_path.open("rb")
         self._running: set[asyncio.Task[None]] = set()
         self.listen(self._tell)
@@ -90,6 +93,7 @@ class Member(Coordinator):
             if message.get("drain"):
                 self._draining = True
                 self.unpause()
+                self.hold(False)
             if message.get("end"):
                 break
             if self.broken is not None:
@@ -124,7 +128,8 @@ class Member(Coordinator):
             self._send_lags()
 
     def _send_lags(self) -> None:
-        told = {"lags": self.lags.take(), "greatest": self.lags.greatest, "report": process_report(self.arm)}
+        told = {"lags": self.lags.take(), "greatest": self.lags.greatest, "waiting": self.waiting}
+        told["report"] = process_report(self.arm)
         if self.arm.stages.numbers is not None:
             told["numbers"] = self.arm.stages.numbers.take()
         self._channel.send(told)
@@ -177,6 +182,7 @@ class Member(Coordinator):
 
     async def _play(self, order: JSONObject, task: Task[Any], repeat: int) -> None:
         async with self._room:
+            await self._memory.wait()
             if self.paused:
                 await self._resumed.wait()
             if self._draining:
@@ -198,10 +204,21 @@ class Member(Coordinator):
         if self._written(self.journal.append, *rows):
             self._channel.send({"id": order["id"], "rows": [compact(row) for row in rows], "at": self._rows.end})
 
+    def hold(self, hold: bool) -> None:
+        """Start nothing more as long as memory is short."""
+        if hold and not self._draining:
+            self._memory.clear()
+        else:
+            self._memory.set()
+
     def _tell(self, event: Event) -> None:
+        if isinstance(event, MemoryShort):
+            self._channel.send({"memory": (event.short, event.available_mib, event.reserve_mib)})
         if isinstance(event, AttemptFailed):
             fields = (event.task_id, event.repeat, event.kind, event.message, event.wait)
             self._channel.send({"retry": fields})
+        elif isinstance(event, EnvironmentFull):
+            self._channel.send({"full": event.message})
 
 
 def report(channel: Channel, error: BaseException) -> None:
@@ -234,7 +251,8 @@ async def _main(sock: socket.socket) -> None:
             member.heed(hello)
             member.observe(hello.get("observe", {}))
             channel.send({"ready": os.getpid()})
-            await member.serve()
+            hooks = {"emit": member.emit, "pause": member.hold, "let_one": lambda: member.hold(False)}
+            await guarded(parts.harness, config.max_memory, member.serve, **hooks)
         finally:
             await parts.aclose()
     except Exception as e:

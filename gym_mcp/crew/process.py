@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,8 @@ import gym_mcp
 from gym_mcp.crew.channel import Channel
 
 _BOOT: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from gym_mcp.crew.member import main; main(*sys.argv[2:])"
+    "import sys, importlib; sys.path.insert(0, sys.argv[1]); "
+    "importlib.import_module(sys.argv[2]).main(*sys.argv[3:])"
 )
 _PR_SET_PDEATHSIG: Final = 1
 ENDING: Final = 20.0
@@ -25,17 +27,21 @@ ENDING: Final = 20.0
 
 
 class WorkerProcess:
-    """A process of the run's group. It holds the run's lock too: while it lives, nobody else takes the run up."""
+    """A process of this one's group, which runs `main(descriptor, parent)` of a module.
 
-    def __init__(self, lock: int) -> None:
+    It inherits the descriptors `kept`. A run's worker has the run's lock among them: while it lives, nobody else
+    takes the run up.
+    """
+
+    def __init__(self, module: str, kept: Sequence[int]) -> None:
         ours, theirs = socket.socketpair()
         where = str(Path(gym_mcp.__file__).resolve().parent.parent)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _BOOT, where, str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-P", "-c", _BOOT, where, module, str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # stdout is for the result of the run
-                pass_fds=(theirs.fileno(), lock),
+                pass_fds=(theirs.fileno(), *kept),
             )
         finally:
             theirs.close()

@@ -14,6 +14,7 @@ from yarl import URL
 
 from gym_mcp.errors import ModelError, PromptTooLong, UsageError
 from gym_mcp.models.base import Model, Request, Response
+from gym_mcp.models.lanes import Lane
 from gym_mcp.models.limiter import AdaptiveLimiter
 from gym_mcp.models.retry import RetryPolicy
 from gym_mcp.models.transport import AnswerTimeout, Transport, is_retryable, is_too_long, server_error
@@ -56,7 +57,7 @@ class HTTPModel(Model):
         self.params: JSONObject = {k: v for k, v in (params or {}).items() if k not in _NOT_OURS}
         self.timeout = timeout
         self.retry = retry or RetryPolicy()
-        self.limiter = limiter or AdaptiveLimiter(1_024)
+        self.limiter: AdaptiveLimiter | Lane = limiter or AdaptiveLimiter(1_024)
         base, userinfo = split_credentials(base_url)
         self._url = base.with_path(base.path.rstrip("/") + self.path, keep_query=True)
         self.base_url = public_url(base)
@@ -73,6 +74,12 @@ class HTTPModel(Model):
         if userinfo:
             return "Basic " + base64.b64encode(userinfo.encode()).decode()
         return f"Bearer {api_key}" if api_key else ""
+
+    @property
+    def endpoint(self) -> tuple[str, str, str]:
+        """Whose limits calls count towards: hosted ones are set by model and account. Holds a secret."""
+        account = self._headers.get("Authorization", self._headers.get("x-api-key", ""))
+        return f"{self.base_url}?{self._url.raw_query_string}", self.name, account
 
     @property
     def is_openai(self) -> bool:
@@ -115,11 +122,12 @@ class HTTPModel(Model):
         if parent := current.traceparent.get():
             headers = {**headers, "traceparent": parent}
         try:
+            started = monotonic()
             answer = await self.transport.post(self._url, headers, body, self.timeout)
             if answer.get("error"):
                 raise self._failure(answer)
             response = self.decode(answer, request)
-            limiter.succeeded()
+            limiter.succeeded(monotonic() - started)
             return response
         except ModelError as error:
             if error.status == _SLOWER or error.retry_after is not None:

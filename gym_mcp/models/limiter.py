@@ -1,4 +1,4 @@
-"""How many calls one endpoint gets at a time: additive increase, multiplicative decrease.
+"""How many calls one endpoint gets at a time: additive increase, multiplicative decrease; latency (`knee.py`).
 
 The shape is TCP's congestion control (Jacobson, 1988; RFC 5681): slow start, a cut on congestion, slow recovery.
 """
@@ -9,8 +9,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
+from gym_mcp.models.knee import Knee
 from gym_mcp.observe import current
 
 INITIAL: Final = 32
@@ -28,6 +29,14 @@ _ASSUMED: Final = 18
 """Successes that are taken to have come before the first call: a refusal is then enough for a cut, later not."""
 
 
+class Line(Protocol):
+    """Those who wait, in the order in which it is their turn."""
+
+    def __len__(self) -> int: ...
+
+    def popleft(self) -> asyncio.Future[None]: ...
+
+
 class AdaptiveLimiter:
     """At most `limit` calls at a time, first come first served; `limit` moves between 1 and `maximum`.
 
@@ -42,9 +51,12 @@ class AdaptiveLimiter:
         self.waiting = 0
         self._limit = float(min(maximum, INITIAL))
         self._slow_start = True
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._own: deque[asyncio.Future[None]] = deque()
+        self._waiters: Line = self._own
         self._clock = clock
         self._cut_at = float("-inf")
+        self.knee = Knee(maximum, clock)
+        self._unheld: float | None = None
         self._calls = _ASSUMED
         self._refused = 0.0
 
@@ -56,19 +68,30 @@ class AdaptiveLimiter:
     def bound(self, maximum: int) -> None:
         """Allow at most `maximum` calls from now on. More of them come as they did before: a step a success."""
         self.maximum = maximum
+        self.knee.bound(maximum)
         self._limit = min(self._limit, float(maximum))
+        if self._unheld is not None:
+            self._unheld = min(self._unheld, float(maximum))
 
     def share(self, processes: int) -> None:
         """Start with a part of the limit: that many processes, each with a limiter, call the same endpoint."""
         self._limit = max(self._limit / processes, 1.0)
+
+    def wait_in(self, line: Line) -> None:
+        """Have calls wait in `line`, which is not ours to fill (`models/lanes.py`)."""
+        self._waiters = line
 
     async def acquire(self) -> None:
         """Take a slot, waiting for it in line."""
         if self.in_flight < int(self._limit):  # then nobody waits: whatever makes room wakes the line
             self.in_flight += 1
             return
+        await self.wait(self._own, self.release)
+
+    async def wait(self, line: deque[asyncio.Future[None]], release: Callable[[], None]) -> None:
+        """Wait for a slot at the end of `line`; `release` gives back one that comes too late."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        line.append(waiter)
         self.waiting += 1
         activity = current.activity.get()
         if activity is not None:
@@ -79,7 +102,7 @@ class AdaptiveLimiter:
             if waiter.cancelled():
                 self.waiting -= 1
             else:  # cancelled after the slot was handed over
-                self.release()
+                release()
             raise
         finally:
             if activity is not None:
@@ -91,14 +114,26 @@ class AdaptiveLimiter:
         if self._waiters:
             self._wake()
 
-    def succeeded(self) -> None:
-        """The endpoint answered: it can take a little more."""
+    def succeeded(self, seconds: float = 0.0) -> None:
+        """The endpoint answered after `seconds`: it can take a little more, unless calls only queue there."""
         self._count(0.0)
-        if self._limit < self.maximum:
+        if self.knee.answered(seconds):
+            self._heed(self.knee.limit)
+        elif self._limit < self.maximum and self.knee.limit is None:
             step = 1.0 if self._slow_start else max(RECOVERY * self.maximum, 1.0) / self._limit
             self._limit = min(self._limit + step, float(self.maximum))
             if self._waiters:
                 self._wake()
+
+    def _heed(self, limit: int | None) -> None:
+        """Do as latency says, or as before when it has nothing to say any more."""
+        if self._unheld is None:
+            self._unheld = self._limit
+        self._limit = self._unheld if limit is None else float(min(limit, self.maximum))
+        if limit is None:
+            self._unheld = None
+        if self._waiters:
+            self._wake()
 
     def congested(self) -> None:
         """The endpoint asked for less."""
@@ -106,6 +141,8 @@ class AdaptiveLimiter:
         now = self._clock()
         if now - self._cut_at >= COOLDOWN:
             self._cut_at = now
+            self.knee.give_up()
+            self._unheld = None
             self._slow_start = False
             self._limit = max(self._limit * CUT, 1.0)
 

@@ -151,6 +151,7 @@ class Status:
             "seconds_left": None if left is None else round(left, 1),
             "concurrency": coordinator.concurrency,
             "in_flight": sum(found["stages"].values()),
+            "waiting_for_room": coordinator.waiting,
             **found,
             "limit": summed_limits(reports),
             "lag": {"p50": p50, "p99": p99, "max": lags.greatest if p99 is not None else None},

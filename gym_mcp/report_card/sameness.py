@@ -67,7 +67,10 @@ async def interleaved(exam: Exam) -> Check:
     tasks = exam.sample(exam.effort.interleaved)
     alone: list[Trace] = []
     plays: list[tuple[int, int]] = []
-    for i in exam.budget(exam.effort.interleaved, least=4):
+    most = exam.cls.max_live or exam.effort.interleaved
+    if most == 1:
+        return ok("interleaved", "not tried: the environment holds one episode at a time (max_live)")
+    for i in exam.budget(min(most, exam.effort.interleaved), least=min(most, 4)):
         plays.append((i % len(tasks), i // len(tasks)))
         alone.append(await exam.play(tasks[plays[i][0]], plays[i][1]))
     together = await asyncio.gather(

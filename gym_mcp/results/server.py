@@ -30,7 +30,8 @@ from gym_mcp.server import gate
 from gym_mcp.server.agent import as_mcp_tool
 from gym_mcp.server.app import AgentManagers, GatedApp
 from gym_mcp.server.gate import Headers, Refused
-from gym_mcp.server.run import listen, origin, run_apps
+from gym_mcp.server.listener import listen, origin
+from gym_mcp.server.run import run_apps
 from gym_mcp.tools import tools_of
 
 log = logging.getLogger(__name__)

@@ -19,6 +19,7 @@ import orjson
 
 from gym_mcp.client import EnvironmentClient
 from gym_mcp.coordinator import journal
+from gym_mcp.coordinator.admission import Patient
 from gym_mcp.coordinator.groups import ALONE, as_alone
 from gym_mcp.coordinator.reverify import Replayed, reverify
 from gym_mcp.coordinator.rundir import RunDirectory, write_json
@@ -67,6 +68,8 @@ class Rescoring:
             out.start_syncing()
             rows = iter(journal.read_rows(self.source.rollouts_path))
             tasks = by_index(self.source.tasks_path)
+            client = Patient(self.client)
+            room = (await client.describe()).max_live or self.concurrency
 
             async def work() -> None:
                 for row in rows:
@@ -75,7 +78,7 @@ class Rescoring:
                     if known.get(row) is None:
                         if self.groups:
                             as_alone(row).pop(ALONE)
-                        await score_again(self.client, self.parse(tasks(row["task_index"])), row)
+                        await score_again(client, self.parse(tasks(row["task_index"])), row)
                         out.append(row)
                         await asyncio.sleep(0)  # an environment in this process may never give way
                     if on_done is not None:
@@ -83,7 +86,7 @@ class Rescoring:
 
             try:
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(self.concurrency):
+                    for _ in range(min(self.concurrency, room)):
                         group.create_task(work())
             finally:
                 await out.aclose()

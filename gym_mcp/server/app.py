@@ -20,14 +20,17 @@ from urllib.parse import quote
 
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.requests import Request as HTTPRequest
 from starlette.types import Receive, Scope, Send
 
 from gym_mcp.episode import Episode
 from gym_mcp.errors import EpisodeGone, UsageError
 from gym_mcp.server import gate
 from gym_mcp.server.agent import agent_server
+from gym_mcp.server.crowd import Crowd
 from gym_mcp.server.gate import Headers, HostCheck, Refused
-from gym_mcp.server.operator import operator_server
+from gym_mcp.server.operator import Request, operator_server
+from gym_mcp.server.row import ALONE, Place
 from gym_mcp.server.service import Service
 
 BOTH: Final = frozenset({"agent", "operator"})
@@ -60,13 +63,19 @@ class GatedApp:
             headers = gate.clean(scope)
             self._check_host(headers)
             manager = self.admit(scope, headers)
-            if scope["method"] != "POST":
-                raise Refused(405, "Method Not Allowed", [(b"allow", b"POST")])
-            limit = gate.MAX_OPERATOR_BODY if _ORIGIN in scope else gate.MAX_BODY
-            body = await gate.read_body(headers, receive, limit)
-            gate.check_json(body)
+            await self.answer(manager, headers, scope, receive, send)
         except Refused as refused:
-            return await gate.refuse(refused, send)
+            await gate.refuse(refused, send)
+
+    async def answer(
+        self, manager: StreamableHTTPSessionManager, headers: Headers, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Read an admitted request and have `manager` answer it; `Refused` for one that is none."""
+        if scope["method"] != "POST":
+            raise Refused(405, "Method Not Allowed", [(b"allow", b"POST")])
+        limit = gate.MAX_OPERATOR_BODY if _ORIGIN in scope else gate.MAX_BODY
+        body = await gate.read_body(headers, receive, limit)
+        gate.check_json(body)
         await manager.handle_request(scope, gate.replay(body, receive), send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -82,7 +91,7 @@ class App(GatedApp):
 
     `planes` says which planes it answers for; `base_url` is where agents reach the agent plane, by default the
     origin at which the operator reached this listener. `hosts` are names allowed in Host and Origin besides
-    loopback.
+    loopback. `place`: which of how many workers this is.
     """
 
     def __init__(
@@ -93,13 +102,15 @@ class App(GatedApp):
         planes: Collection[str] = BOTH,
         base_url: str | None = None,
         hosts: Sequence[str] = (),
+        place: Place = ALONE,
     ) -> None:
         super().__init__(hosts)
-        self._routes = {quote(s.name, safe=""): Planes(s, base_url) for s in services}
+        self._routes = {quote(s.name, safe=""): Planes(s, base_url, place) for s in services}
         if len(self._routes) != len(services):
             raise UsageError("two of the environments have the same name")
         self._key = key.encode()
         self._planes = frozenset(planes)
+        self._crowd = Crowd()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -142,6 +153,18 @@ class App(GatedApp):
             raise gate.not_found() from None
         return planes.agent.answering(headers)
 
+    async def answer(
+        self, manager: StreamableHTTPSessionManager, headers: Headers, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        episode: Episode | None = scope.get(_EPISODE)
+        if episode is None:
+            return await super().answer(manager, headers, scope, receive, send)
+        self._crowd.enter(episode.handle)
+        try:
+            await super().answer(manager, headers, scope, receive, send)
+        finally:
+            self._crowd.leave(episode.handle)
+
 
 class AgentManagers:
     """An agent plane as the SDK's session managers; nothing is kept per session.
@@ -164,19 +187,43 @@ class AgentManagers:
 class Planes:
     """Both planes of one environment."""
 
-    def __init__(self, service: Service, base_url: str | None) -> None:
+    def __init__(self, service: Service, base_url: str | None, place: Place) -> None:
         self.service = service
+        self._name = quote(service.name, safe="")
         self._base_url = base_url
+        self._place = place
         self.agent = AgentManagers(agent_server(service, _episode_of))
-        operator = operator_server(service, self._agent_url)
+        operator = operator_server(service, self._request_of)
         self.operator = StreamableHTTPSessionManager(
             operator, stateless=True, json_response=True, max_request_body_size=gate.MAX_OPERATOR_BODY
         )
         self.managers = (self.agent.streaming, self.agent.plain, self.operator)
 
-    def _agent_url(self, ctx: Any, handle: str) -> str:
-        base = self._base_url or ctx.request.scope[_ORIGIN]
-        return f"{base}/{quote(self.service.name, safe='')}/episodes/{handle}/mcp"
+    def _request_of(self, ctx: Any) -> Request:
+        return _Request(self, ctx.request)
+
+    def agent_url(self, origin: str, handle: str) -> str:
+        return f"{self._base_url or origin}/{self._name}/episodes/{handle}/mcp"
+
+    def workers(self, origin: str) -> list[str]:
+        return [f"{other}/{self._name}/operator/mcp" for other in self._place.origins(origin)]
+
+
+class _Request(Request):
+    """A request that came over HTTP."""
+
+    def __init__(self, planes: Planes, request: HTTPRequest) -> None:
+        self._planes = planes
+        self._request = request
+
+    def agent_url(self, handle: str) -> str:
+        return self._planes.agent_url(self._request.scope[_ORIGIN], handle)
+
+    def workers(self) -> list[str]:
+        return self._planes.workers(self._request.scope[_ORIGIN])
+
+    async def wanted(self) -> bool:
+        return not await self._request.is_disconnected()
 
 
 def _episode_of(ctx: Any) -> Episode:

@@ -34,18 +34,34 @@ Handle = Annotated[str, Field(min_length=1, max_length=256, description="The han
 Key = Annotated[str, Field(min_length=1, max_length=512)]
 
 
+class Request:
+    """What the operator plane's tools may know of the request that called them. Off HTTP: nothing."""
+
+    def agent_url(self, handle: str) -> str | None:
+        """The address of an episode's agent plane."""
+        return None
+
+    def workers(self) -> list[str]:
+        """The operator planes of all processes that serve the environment."""
+        return []
+
+    async def wanted(self) -> bool:
+        """Whether the client still waits for the answer."""
+        return True
+
+
 class Operator:
-    """The operator plane's tools, for one request. `agent_url(handle)` is None off HTTP."""
+    """The operator plane's tools, for one request."""
 
-    __slots__ = ("_agent_url", "_service")
+    __slots__ = ("_request", "_service")
 
-    def __init__(self, service: Service, agent_url: Callable[[str], str | None]) -> None:
+    def __init__(self, service: Service, request: Request) -> None:
         self._service = service
-        self._agent_url = agent_url
+        self._request = request
 
     @tool(name="describe", read_only=True)
     async def describe(self) -> wire.Described:
-        """Say what this environment is: tools, interaction, reward range, content hashes, number of tasks."""
+        """Say what this environment is: tools, interaction, reward range, content hashes, what it holds."""
         try:
             count = len(self._service.tasks())
         except UsageError:
@@ -63,6 +79,8 @@ class Operator:
             "has_solution": about.has_solution,
             "groups": about.groups,
             "num_tasks": count,
+            "max_live": self._service.max_live,
+            "workers": self._request.workers(),
             "tools": about.tools,  # type: ignore[typeddict-item]
             "identity": dict(about.identity),
         }
@@ -86,6 +104,7 @@ class Operator:
         repeat: Annotated[int, Field(ge=0)] = 0,
         key: Key | None = None,
         ttl: Annotated[float, Field(gt=0)] | None = None,
+        wait: Annotated[float, Field(ge=0)] = 0.0,
     ) -> wire.Opened:
         """Open an episode of one task and get its handle.
 
@@ -96,14 +115,17 @@ class Operator:
             repeat: Which attempt at the task this is, counted from 0.
             key: Makes the call safe to repeat: the same key gives the same live episode.
             ttl: Seconds without a call after which the episode expires; the server may allow less.
+            wait: Seconds to wait for room where the server is full; it may let you wait for less.
         """
         chosen = self._task("open_episode", task_id, task)
         used = episode_seed(0, chosen.id, repeat) if seed is None else seed
-        episode = await self._service.store.open(chosen, used, key=key, ttl=ttl)
+        episode = await self._service.store.open(
+            chosen, used, key=key, ttl=ttl, wait=wait, wanted=self._request.wanted
+        )
         cls = episode.environment_type
         return {
             "episode": episode.handle,
-            "url": self._agent_url(episode.handle),
+            "url": self._request.agent_url(episode.handle),
             "prompt": list(episode.task.prompt),
             "params": dict(episode.task.params),
             "multi_turn": cls.has("reply"),
@@ -273,15 +295,17 @@ def _ledger(episode: Episode) -> list[wire.Entry]:
 _TOOLS: Final = tools_of(Operator)
 
 
-def operator_server(service: Service, agent_url: Callable[[Context, str], str | None]) -> Server[Any]:
-    """The operator plane of one environment type; `agent_url(ctx, handle)` gives the agent plane's address."""
+def operator_server(
+    service: Service, request_of: Callable[[Context], Request] = lambda ctx: Request()
+) -> Server[Any]:
+    """The operator plane of one environment type; `request_of(ctx)` says what came over HTTP."""
     cls = service.environment_type
 
     async def list_tools(ctx: Context, params: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=_LISTED)
 
     async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        operator = Operator(service, lambda handle: agent_url(ctx, handle))
+        operator = Operator(service, request_of(ctx))
         lean = bool(ctx.meta and ctx.meta.get(STRUCTURED_ONLY))
         return await _call(operator, params.name, params.arguments or {}, lean)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,9 @@ from gym_mcp.seeds import episode_seed
 from gym_mcp.server.agent import agent_server
 from gym_mcp.server.app import BOTH, App, GatedApp
 from gym_mcp.server.keys import default_key_file, server_key
+from gym_mcp.server.listener import is_wildcard, listen, origin
 from gym_mcp.server.operator import operator_server
+from gym_mcp.server.row import ALONE, BACKLOG, Place
 from gym_mcp.server.service import Service
 
 KEEP_ALIVE: Final = 120
@@ -34,10 +35,14 @@ _GRACE: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where one environment is served. The agent plane's URL needs a handle in place of `{handle}`."""
+    """Where one environment is served. The agent plane's URL needs a handle in place of `{handle}`.
+
+    `workers`: the operator planes of all workers, the first one's first.
+    """
 
     operator_url: str
     agent_url: str
+    workers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +89,58 @@ async def serve(
     Port 0 takes a free one. With `operator_port` the operator plane has a listener of its own and the first
     one serves agents alone. `ready` is told the addresses once requests are answered.
     """
-    places = [(host, port)]
-    if operator_port is not None:
-        places.append((operator_host or host, operator_port))
+    places = places_of(host, port, operator_host, operator_port)
     async with AsyncExitStack() as stack:
         sockets = [stack.enter_context(contextlib.closing(listen(*place))) for place in places]
-        addresses = [origin(s, h) for s, (h, _) in zip(sockets, places, strict=True)]
-        key, file_used = _key(stack, key_file, sockets[-1].getsockname()[1])
-        hosts = [*allow_hosts, *(h for h, _ in places if not _is_wildcard(h))]
-        apps = _apps(services, key, addresses, hosts, host)
+        names = [name for name, _ in places]
+        key, file_used = operator_key(stack, key_file, sockets[-1].getsockname()[1])
+        serving = Serving(endpoints([s.name for s in services], sockets, names), file_used)
+
+        def tell() -> Awaitable[None] | None:
+            return ready(serving) if ready else None
+
+        await serve_on(services, sockets, names, key=key, allow_hosts=allow_hosts, ready=tell, stop=stop)
+
+
+async def serve_on(
+    services: Sequence[Service],
+    sockets: Sequence[socket.socket],
+    names: Sequence[str],
+    *,
+    key: str,
+    allow_hosts: Sequence[str] = (),
+    place: Place = ALONE,
+    ready: Callable[[], Any],
+    stop: asyncio.Event | None,
+) -> None:
+    """Serve on bound sockets, which have `names`: one for both planes, or the agents' and the operator's.
+
+    `place`: which of how many workers this process is.
+    """
+    hosts = [*place.hosts(allow_hosts), *(name for name in names if not is_wildcard(name))]
+    planes: list[tuple[Collection[str], str | None]] = [(BOTH, None)]
+    if len(sockets) > 1:
+        planes = [({"agent"}, None), ({"operator"}, origin(sockets[0], names[0]))]
+    apps = [
+        App(services, key=key, planes=answered, base_url=base, hosts=hosts, place=place)
+        for answered, base in planes
+    ]
+    async with AsyncExitStack() as stack:
         for app in apps:
             await stack.enter_async_context(app.running())
-        serving = Serving(_endpoints(services, addresses), file_used)
-        await run_apps(apps, sockets, stop, lambda: ready(serving) if ready else None)
+        await run_apps(apps, list(sockets), stop, ready)
 
 
-def _key(stack: AsyncExitStack, file: Path | None, port: int) -> tuple[str, Path | None]:
+def places_of(host: str, port: int, operator_host: str | None, operator_port: int | None) -> list[tuple[str, int]]:
+    """Where to listen, one place or two; `UsageError` where agents could not be told of theirs."""
+    if operator_port is None:
+        return [(host, port)]
+    if is_wildcard(host):
+        raise UsageError("--operator-http needs --http to name one address: episodes get URLs from it")
+    return [(host, port), (operator_host or host, operator_port)]
+
+
+def operator_key(stack: AsyncExitStack, file: Path | None, port: int) -> tuple[str, Path | None]:
     """The operator key and its file. One that was made for this run alone goes with it."""
     default = default_key_file(port)
     made = file is None and not default.exists()
@@ -109,24 +150,19 @@ def _key(stack: AsyncExitStack, file: Path | None, port: int) -> tuple[str, Path
     return key, used
 
 
-def _apps(services: Sequence[Service], key: str, addresses: list[str], hosts: list[str], host: str) -> list[App]:
-    if len(addresses) == 1:
-        return [App(services, key=key, planes=BOTH, hosts=hosts)]
-    if _is_wildcard(host):
-        raise UsageError("--operator-http needs --http to name one address: episodes get URLs from it")
-    return [
-        App(services, key=key, planes={"agent"}, hosts=hosts),
-        App(services, key=key, planes={"operator"}, base_url=addresses[0], hosts=hosts),
-    ]
-
-
-def _endpoints(services: Sequence[Service], addresses: list[str]) -> dict[str, Endpoint]:
-    agent, operator = addresses[0], addresses[-1]
+def endpoints(
+    environments: Sequence[str], sockets: Sequence[socket.socket], names: Sequence[str], workers: int = 1
+) -> dict[str, Endpoint]:
+    """Where environments are served by a row of workers, whose first one has these sockets."""
+    agent, operator = origin(sockets[0], names[0]), origin(sockets[-1], names[-1])
+    operators = Place(0, workers).origins(operator)
     found: dict[str, Endpoint] = {}
-    for service in services:
-        name = quote(service.name, safe="")
-        found[service.name] = Endpoint(
-            f"{operator}/{name}/operator/mcp", f"{agent}/{name}/episodes/{{handle}}/mcp"
+    for environment in environments:
+        name = quote(environment, safe="")
+        found[environment] = Endpoint(
+            f"{operator}/{name}/operator/mcp",
+            f"{agent}/{name}/episodes/{{handle}}/mcp",
+            tuple(f"{o}/{name}/operator/mcp" for o in operators),
         )
     return found
 
@@ -137,7 +173,7 @@ async def run_apps(
     """Answer for each app on its socket until `stop` is set, or SIGINT or SIGTERM where none is given."""
     servers = [_Server(_config(app)) for app in apps]
     tasks = [asyncio.create_task(server.serve(sockets=[s])) for server, s in zip(servers, sockets, strict=True)]
-    stopping = stop or _on_signals()
+    stopping = stop or stop_on_signals()
     waiter = asyncio.create_task(stopping.wait())
     try:
         for server in servers:
@@ -185,43 +221,17 @@ def _config(app: GatedApp) -> uvicorn.Config:
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
-        backlog=4_096,
+        backlog=BACKLOG,
     )
 
 
-def _on_signals() -> asyncio.Event:
+def stop_on_signals() -> asyncio.Event:
+    """Set by SIGINT and SIGTERM."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     return stop
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; `UsageError` when the place is taken. Port 0 takes a free one."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(
-            family, kind, protocol
-        )  # asyncio sets TCP_NODELAY only where it sees the protocol
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as e:
-        raise UsageError(f"cannot listen on {host}:{port}: {e.strerror}") from None
-    listener.setblocking(False)
-    return listener
-
-
-def origin(listener: socket.socket, host: str) -> str:
-    """The origin at which a listener is reached from this machine."""
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{'127.0.0.1' if _is_wildcard(host) else shown}:{listener.getsockname()[1]}"
-
-
-def _is_wildcard(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_unspecified
-    return host == ""
 
 
 async def serve_stdio(
@@ -234,7 +244,7 @@ async def serve_stdio(
     """
     async with service.running():
         if operator:
-            server = operator_server(service, lambda ctx, handle: None)
+            server = operator_server(service)
         else:
             episode = await service.store.open(*_chosen(service, task_id, seed), ttl=None)
             server = agent_server(service, lambda ctx: episode)

@@ -13,10 +13,11 @@ from weakref import WeakKeyDictionary
 
 from gym_mcp.datasets import load_tasks
 from gym_mcp.direct import collect_forever
-from gym_mcp.environment import Environment
+from gym_mcp.environment import Environment, bundled_tasks
 from gym_mcp.episode import Episode
 from gym_mcp.errors import UsageError
-from gym_mcp.identity import json_digest
+from gym_mcp.identity import environment_identity, json_digest, path_digest
+from gym_mcp.server.record import append
 from gym_mcp.store import EpisodeStore
 from gym_mcp.suggest import did_you_mean
 from gym_mcp.tools import Tool
@@ -27,7 +28,8 @@ class Service:
     """What both planes of one environment share.
 
     `tasks`: a JSONL file that takes the place of the environment's own tasks. `record`: a JSONL file that gets
-    one line per tool call, as it happens.
+    one line per tool call, as it happens, from any number of processes. `max_live`: episodes that all workers of a
+    server hold together; those of `store` where there is one worker.
     """
 
     def __init__(
@@ -37,9 +39,11 @@ class Service:
         store: EpisodeStore | None = None,
         tasks: Path | None = None,
         record: Path | None = None,
+        max_live: int | None = None,
     ) -> None:
         self.environment_type = cls
         self.store = EpisodeStore(cls) if store is None else store
+        self.max_live = self.store.max_episodes if max_live is None else max_live
         self._source = tasks
         self._record = record
         self._recorded: WeakKeyDictionary[Episode, int] = WeakKeyDictionary()
@@ -62,6 +66,12 @@ class Service:
         if task_id not in tasks:
             raise UsageError(f"environment {self.name}: no task `{task_id}`{did_you_mean(task_id, tasks)}")
         return tasks[task_id]
+
+    def identity(self) -> dict[str, str]:
+        """Content hashes of what is served: the environment's own, and one of the file that holds its tasks."""
+        file = self._source or bundled_tasks(self.environment_type)
+        tasks = "" if file is None else path_digest(file)
+        return {**environment_identity(self.environment_type), "tasks": tasks}
 
     def tools_digest(self, tools: Mapping[str, Tool]) -> str:
         """A digest of what an agent is told about the tools: equal digests, equal lists."""
@@ -87,8 +97,8 @@ class Service:
             "seed": episode.seed,
         }
         lines = [json.dumps({**about, "call": entry.as_json()}, ensure_ascii=False) + "\n" for entry in new]
-        with self._record.open("a", encoding="utf-8") as file:
-            file.writelines(lines)
+        if lines:
+            append(self._record, "".join(lines).encode())
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn, NotRequired
 from typing_extensions import TypedDict
 
 from gym_mcp.errors import (
+    EnvironmentBusy,
     EnvironmentFailure,
     EpisodeGone,
     GymError,
@@ -31,7 +32,7 @@ CALLER: Final = "io.gym-mcp/caller"
 """`_meta` key of an agent's tool call: its own name for the part of it that calls. Only the ledger has it."""
 STRUCTURED_ONLY: Final = "io.gym-mcp/structured-only"
 """`_meta` key of an operator request: leave out the text form of the structured result."""
-VERSION: Final = "1"
+VERSION: Final = "2"
 """Of the operator plane's tools."""
 
 
@@ -46,7 +47,11 @@ class ToolInfo(TypedDict):
 
 
 class Described(TypedDict):
-    """What `describe` gives. A bound of `reward_range` is null when there is none."""
+    """What `describe` gives. A bound of `reward_range` is null when there is none.
+
+    `max_live`: episodes that the server holds at a time, of all clients together. `workers`: the operator planes
+    of all processes that serve it, each with episodes of its own.
+    """
 
     name: str
     version: str
@@ -58,6 +63,8 @@ class Described(TypedDict):
     has_solution: bool
     groups: bool
     num_tasks: int | None
+    max_live: int
+    workers: list[str]
     tools: list[ToolInfo]
     identity: dict[str, str]
 
@@ -210,13 +217,21 @@ _KINDS: Final[dict[str, type[RolloutError]]] = {
     "timeout": RolloutTimeout,
     "cancelled": RolloutCancelled,
 }
+_FINER: Final[dict[str, type[RolloutError]]] = {"gone": EpisodeGone, "busy": EnvironmentBusy}
+"""Kinds that only clients of the operator plane tell apart; a rollout's failure is `environment`."""
 
 
 def failure(error: Exception) -> JSONObject:
     """`error` as it travels: its kind, its message and whether a fresh episode may help."""
     if isinstance(error, RolloutError):
-        kind = "gone" if isinstance(error, EpisodeGone) else error.kind
-        out: JSONObject = {"kind": kind, "message": str(error), "retryable": error.retryable}
+        kinds = (k for k, cls in _FINER.items() if isinstance(error, cls))
+        out: JSONObject = {
+            "kind": next(kinds, error.kind),
+            "message": str(error),
+            "retryable": error.retryable,
+        }
+        if isinstance(error, EnvironmentBusy):
+            out["retry_after"] = error.retry_after
         if error.detail:
             out["detail"] = error.detail
         return out
@@ -231,5 +246,8 @@ def raise_failure(error: Mapping[str, Any]) -> NoReturn:
     kind = error.get("kind")
     if kind == "usage":
         raise UsageError(message)
+    if kind == "busy":
+        after = error.get("retry_after")
+        raise EnvironmentBusy(message, retry_after=float(after) if isinstance(after, int | float) else 1.0)
     raised = _KINDS.get(str(kind), EnvironmentFailure)
     raise raised(message, retryable=error.get("retryable") is True, detail=str(error.get("detail", "")))

@@ -82,6 +82,10 @@ def test_the_environment_is_clean(place: Place, contained: bool, monkeypatch: py
     assert "sk-users-own" not in str(env) and "HTTPS_PROXY" not in env and "XDG_CONFIG_HOME" in env
 
 
+def test_where_memory_gives_out_it_is_ended_before_the_run(place: Place, contained: bool) -> None:
+    assert play(place, "cat /proc/self/oom_score_adj", contained=contained)[1] == ["800"]
+
+
 def test_a_program_that_is_not_there(place: Place) -> None:
     place.write(place.stdin, "")
     absent = Program(["/no/such/program"], {}, place.work, place.stdin)

@@ -105,13 +105,13 @@ def test_an_experiment_with_benchmarks(quiz: Path, tmp_path: Path, monkeypatch: 
 
     path = tmp_path / "x.yaml"
     path.write_text("benchmarks: [quiz]\nsplit: smoke\nenvironments: [mcqa]\nmodels: [builtin/null]\n")
-    plain, bench = load_experiment(path, {})
+    plain, bench = load_experiment(path, {}).runs
     assert (plain.benchmark, plain.split, plain.repeats) == (None, None, 1)
     assert (bench.benchmark, bench.split, bench.environment) == ("quiz", "smoke", "mcqa")
-    assert [c.benchmark for c in load_experiment(path, {"benchmark": "quiz", "split": "smoke"})] == ["quiz"]
+    assert [c.benchmark for c in load_experiment(path, {"benchmark": "quiz", "split": "smoke"}).runs] == ["quiz"]
     path.write_text("benchmarks: [quiz]\nsplit: smoke\nrepeats: 7\nmodels: [builtin/null]\n")
-    assert load_experiment(path, {})[0].repeats == 7
-    assert load_experiment(path, {"repeats": 9})[0].repeats == 9
+    assert load_experiment(path, {}).runs[0].repeats == 7
+    assert load_experiment(path, {"repeats": 9}).runs[0].repeats == 9
 
 
 def test_lists(quiz: Path, hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:

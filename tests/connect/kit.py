@@ -13,7 +13,8 @@ from gym_mcp.connect.app import SeatApp
 from gym_mcp.connect.record import Book
 from gym_mcp.connect.seat import LEASE, Seat
 from gym_mcp.errors import VerifierError
-from gym_mcp.server.run import listen, run_apps
+from gym_mcp.server.listener import listen
+from gym_mcp.server.run import run_apps
 from gym_mcp.server.service import Service
 from gym_mcp.store import EpisodeStore
 from gym_mcp.types import JSONObject

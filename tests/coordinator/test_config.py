@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from gym_mcp.cli import eval as eval_commands
-from gym_mcp.coordinator.config import RunConfig, load_experiment, make_config, merged, parse_overrides
+from gym_mcp.coordinator.config import RunConfig, load_experiment, make_config, make_plan, merged, parse_overrides
 from gym_mcp.errors import UsageError
 
 BASE = {"environment": "mcqa", "model": "builtin/null"}
@@ -118,7 +118,7 @@ def test_a_mistake_is_told_with_its_field(change: dict[str, Any], told: str) -> 
 def test_a_yaml_experiment_is_every_combination(tmp_path: Path) -> None:
     path = tmp_path / "experiment.yaml"
     path.write_text(YAML)
-    runs = load_experiment(path, {})
+    runs = load_experiment(path, {}).runs
     assert [(r.environment, r.model) for r in runs] == [
         ("mcqa", "builtin/oracle"),
         ("mcqa", "openai/small"),
@@ -134,7 +134,7 @@ def test_a_yaml_experiment_is_every_combination(tmp_path: Path) -> None:
 def test_a_toml_experiment_and_its_harnesses(tmp_path: Path) -> None:
     path = tmp_path / "experiment.toml"
     path.write_text(TOML)
-    runs = load_experiment(path, {})
+    runs = load_experiment(path, {}).runs
     assert [(r.model, r.harness, r.limits.turns) for r in runs] == [
         ("builtin/oracle", "simple", 100),
         ("builtin/oracle", "other", 3),
@@ -147,14 +147,14 @@ def test_flags_win_over_the_file_and_its_entries(tmp_path: Path) -> None:
     path = tmp_path / "experiment.yaml"
     path.write_text(YAML)
     over = {"model": "openai/small", "repeats": 1, "sampling": {"temperature": 0.0}, "limit": 2}
-    runs = load_experiment(path, over)
+    runs = load_experiment(path, over).runs
     assert [(r.environment, r.model, r.repeats) for r in runs] == [
         ("mcqa", "openai/small", 1),
         ("workplace_assistant", "openai/small", 1),
     ]
     assert all(r.sampling == {"temperature": 0.0, "top_p": 0.9} and r.limit == 2 for r in runs)
     path.write_text(YAML.replace("- builtin/oracle", "- {name: builtin/oracle, repeats: 9}"))
-    assert {r.repeats for r in load_experiment(path, {"repeats": 1})} == {1}
+    assert {r.repeats for r in load_experiment(path, {"repeats": 1}).runs} == {1}
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_mistake_in_a_file_is_one_line(tmp_path: Path, name: str, text: str | 
 def test_a_flag_stands_in_for_a_list_that_the_file_lacks(tmp_path: Path) -> None:
     path = tmp_path / "e.yaml"
     path.write_text("model: builtin/null\nrepeats: 3")
-    (run,) = load_experiment(path, {"environment": "mcqa"})
+    (run,) = load_experiment(path, {"environment": "mcqa"}).runs
     assert (run.environment, run.model, run.repeats) == ("mcqa", "builtin/null", 3)
 
 
@@ -223,3 +223,30 @@ def test_overrides_nest_and_the_last_one_wins() -> None:
 def test_an_override_without_key_or_value_is_told_the_form(pair: str) -> None:
     with pytest.raises(UsageError, match="KEY=VALUE is expected"):
         parse_overrides([pair])
+
+
+def test_runs_together_share_one_concurrency_and_may_have_less_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "environments: [mcqa, {name: slow, concurrency: 8, share: 2}]\nmodels: [builtin/null]\n"
+        "concurrency: 100\ntogether: true\n"
+    )
+    plan = load_experiment(path, {})
+    assert plan.together and plan.concurrency == 100
+    assert [(run.concurrency, run.share) for run in plan.runs] == [(100, 1.0), (8, 2.0)]
+    plan = load_experiment(path, {"concurrency": 32})
+    assert plan.concurrency == 32 and [run.concurrency for run in plan.runs] == [32, 8]
+    plan = load_experiment(path, {"together": False, "concurrency": 32})
+    assert not plan.together and [run.concurrency for run in plan.runs] == [32, 32]
+    with pytest.raises(UsageError, match="together: true or false is expected, not 'yes'"):
+        load_experiment(path, {"together": "yes"})
+
+
+def test_flags_alone_may_ask_for_several_runs() -> None:
+    plan = make_plan({"environments": ["a", "b"], "model": "builtin/null", "together": True})
+    assert [run.environment for run in plan.runs] == ["a", "b"] and plan.together
+    assert make_plan({"environment": "a", "model": "m", "together": True}).together is False
+    with pytest.raises(UsageError, match="eval run: no `models`, and no flag that gives one: -m SPEC"):
+        make_plan({"environments": ["a", "b"]})
+    with pytest.raises(UsageError, match="eval run: no model: give -m SPEC"):
+        make_plan({"environment": "a"})

@@ -67,6 +67,7 @@ def state(**changes: object) -> JSONObject:
         "seconds_left": 3.0,
         "concurrency": 4,
         "in_flight": 2,
+        "waiting_for_room": 0,
         "stages": {"model": 2, "tool": 0},
         "model_calls": 12,
         "tool_calls": 3,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -49,6 +50,13 @@ def die_with_parent() -> None:
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent is gone."""
     _prctl(_SUBREAPER, 1)
+
+
+def be_ended_first() -> None:
+    """Where memory gives out, have the kernel end this process and its descendants before all others."""
+    with contextlib.suppress(OSError):
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("800")
 
 
 def no_new_privileges() -> None:

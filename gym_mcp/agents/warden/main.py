@@ -35,6 +35,7 @@ def main() -> NoReturn:
         os.set_inheritable(fd, False)  # the agent must neither keep them open nor write to them
     config = _read_line(control)
     kernel.adopt_orphans()
+    kernel.be_ended_first()
     os.dup2(os.open(config["stdin"], os.O_RDONLY), 0)  # before the agent's own view of files hides it
     started = time.monotonic()
     child = _start_jailed(config, status) if config.get("jail") else _start(config)
