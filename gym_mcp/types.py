@@ -35,8 +35,9 @@ class Task(Generic[Row]):
     """`data` as the row had it, fields that its model does not declare included."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.prompt, str):
-            object.__setattr__(self, "prompt", [user_message(self.prompt)])
+        prompt: Any = self.prompt
+        if isinstance(prompt, str):
+            object.__setattr__(self, "prompt", [user_message(prompt)])
 
 
 @dataclass(frozen=True, slots=True)
