@@ -23,6 +23,7 @@ from gym_mcp.episode import FINISHED
 from gym_mcp.errors import EnvironmentBusy, EnvironmentFailure, EpisodeGone, UsageError
 from gym_mcp.http1 import Address, Answer, ConnectionLost, Pool
 from gym_mcp.jsonrpc import answer_in, body_of, result_of
+from gym_mcp.observe import current
 from gym_mcp.remote import RemoteClient, structured, tool_specs
 from gym_mcp.server.keys import client_key
 from gym_mcp.server.wire import CALLER, ENDED, STRUCTURED_ONLY
@@ -191,6 +192,9 @@ class HTTPClient(RemoteClient):
     async def _post(self, address: Address, method: str, params: JSONObject, head: bytes) -> JSONObject:
         """One JSON-RPC request; its result. A lost connection is the environment's failure, worth a retry."""
         sent = next(self._ids)
+        if parent := current.traceparent.get():
+            head += f"traceparent: {parent}\r\n".encode()
+            params = {**params, "_meta": {**params["_meta"], "traceparent": parent}}
         body = body_of({"jsonrpc": "2.0", "id": sent, "method": method, "params": params})
         # Calls of one episode wait for each other, and a judge's endpoint may need retries.
         timeout = _SLOWEST + 10.0 * self._call_timeout

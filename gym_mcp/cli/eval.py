@@ -13,6 +13,7 @@ import click
 
 from gym_mcp.cli.common import emit_json, json_option, parse_price
 from gym_mcp.cli.lazy import LazyGroup, Verb
+from gym_mcp.cli.observe import observe_of, observe_options
 
 if TYPE_CHECKING:
     from gym_mcp.coordinator.coordinator import Coordinator
@@ -138,6 +139,7 @@ usage, 3 the disk gave out, 130 interrupted.""",
 @click.option("--price", metavar="IN,OUT", help="US dollars per million input and output tokens.")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="An experiment file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting, dotted. Repeatable.")
+@observe_options
 @quiet_option
 @json_option
 @click.pass_context
@@ -147,6 +149,9 @@ def run(
     out: Path | None,
     config: Path | None,
     overrides: tuple[str, ...],
+    metrics: str | None,
+    otel: str | None,
+    otel_content: bool,
     quiet: bool,
     as_json: bool,
     **flags: Any,
@@ -162,15 +167,19 @@ def run(
     plan = make_plan(settings) if config is None else load_experiment(config, settings)
     if out is not None and len(plan.runs) > 1:
         raise UsageError(f"--out {out}: these are {len(plan.runs)} runs; each gets a directory under runs/")
-    if plan.together and len(plan.runs) > 1:
+    side_by_side = plan.together and len(plan.runs) > 1
+    if metrics is not None and side_by_side:
+        raise UsageError("--metrics: runs that go on together have no page of their own; `gym-mcp top` shows each")
+    observe = observe_of(metrics, otel, otel_content)
+    if side_by_side:
         from gym_mcp.cli.together import drive_together
 
-        outcomes, errors = drive_together(plan, quiet)
+        outcomes, errors = drive_together(plan, quiet, observe)
         _finish(ctx, outcomes, as_json, errors)
         return
     outcomes = []
     for one in plan.runs:
-        outcomes.append(_drive(lambda *parts, one=one: start(one, out, *parts), quiet))
+        outcomes.append(_drive(lambda *parts, one=one: start(one, out, *parts, observe=observe), quiet))
         if not outcomes[-1].complete:
             break
     _finish(ctx, outcomes, as_json, ray=plan.runs[0].ray)
@@ -189,6 +198,7 @@ Examples:
 @click.option("--concurrency", type=click.IntRange(1), metavar="N", help="Rollouts at a time, at most.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes that share the rollouts.")
 @click.option("--ray", metavar="ADDRESS", help="Go on on a Ray cluster; without it, on this machine.")
+@observe_options
 @quiet_option
 @json_option
 @click.pass_context
@@ -201,6 +211,9 @@ def resume_command(
     concurrency: int | None,
     workers: int | None,
     ray: str | None,
+    metrics: str | None,
+    otel: str | None,
+    otel_content: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -212,9 +225,11 @@ def resume_command(
     """
     from gym_mcp.coordinator.run import resume
 
+    observe = observe_of(metrics, otel, otel_content)
+
     def go(*parts: Any) -> Awaitable[Outcome]:
-        asked: Any = {"base_url": base_url, "concurrency": concurrency, "workers": workers, "ray": ray}
-        return resume(run_dir, *parts, retry_failed=retry_failed, **asked)
+        asked: Any = {"base_url": base_url, "concurrency": concurrency, "workers": workers}
+        return resume(run_dir, *parts, retry_failed=retry_failed, observe=observe, **asked)
 
     _finish(ctx, [_drive(go, quiet)], as_json, ray=ray)
 

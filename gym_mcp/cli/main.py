@@ -16,6 +16,7 @@ from gym_mcp.errors import GymError, UsageError
 
 VERBS = {
     "eval": Verb("gym_mcp.cli.eval:eval_group", "Run an evaluation, resume it, show its results."),
+    "top": Verb("gym_mcp.cli.top:top", "Watch a running evaluation; pause, resume, cancel or re-tune it."),
     "report": Verb("gym_mcp.cli.report:report", "Show runs to people: a page, Markdown, a table, the terminal."),
     "analyze": Verb("gym_mcp.cli.analyze:analyze", "Find out what went wrong in a run; check reports about it."),
     "judge": Verb("gym_mcp.cli.judge:judge_group", "See how far a judge agrees with labelled examples."),

@@ -12,11 +12,13 @@ from gym_mcp.coordinator.events import (
     ActorLost,
     ActorsWait,
     AttemptFailed,
+    Controlled,
     Draining,
     EnvironmentFull,
     Event,
     MemoryBound,
     MemoryShort,
+    Notice,
     RolloutFinished,
     RoomBound,
     RunStarted,
@@ -97,6 +99,8 @@ class Progress:
             )
         elif isinstance(event, Draining):
             self._print(f"{event.reason}: finishing {event.in_flight} rollouts; again to give them up")
+        elif isinstance(event, Controlled | Notice):
+            self._print(event.text)
         elif isinstance(event, VerifierChanged):
             self._print(
                 f"{'; '.join(event.changed)}: scoring again what is scored; the rows as they were are kept"
@@ -180,6 +184,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
+    """Seconds in words."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     if seconds < 3600:

@@ -16,9 +16,12 @@ from gym_mcp.coordinator.events import Listener
 if TYPE_CHECKING:
     from gym_mcp.coordinator.mix import Attach
     from gym_mcp.coordinator.run import OnReady, Outcome
+    from gym_mcp.observe.observed import Observe
 
 
-def drive_together(plan: Plan, quiet: bool) -> tuple[list[Outcome], list[BaseException]]:
+def drive_together(
+    plan: Plan, quiet: bool, observe: Observe | None = None
+) -> tuple[list[Outcome], list[BaseException]]:
     """Run a plan to its end; what came of its runs, and why some have no outcome."""
     from gym_mcp.coordinator.mix import together
     from gym_mcp.fastloop import run_loop

@@ -100,7 +100,7 @@ class ClusterCrew(Crew):
         try:
             while not self._ended():
                 wanted = await asyncio.to_thread(self._wanted)
-                places += [asyncio.create_task(self._man(0)) for _ in range(wanted - len(places))]
+                places += [asyncio.create_task(self._keep_manned(0)) for _ in range(wanted - len(places))]
                 self._perhaps_tell_that_actors_wait()
                 done, _ = await asyncio.wait(
                     [*places, *servers], timeout=_LOOK, return_when=asyncio.FIRST_EXCEPTION
@@ -124,12 +124,12 @@ class ClusterCrew(Crew):
                 needs += f"; environment servers, all of them: {in_words(self._reserved)}"
             self.emit(ActorsWait(missing, len(self._hands), needs))
 
-    async def _hire(self, share: int) -> Hand:
+    async def _hire(self, place: int) -> Hand:
         if self._fleet is None:
-            hand = Hand(*self._cluster.start(), share, 0)
+            hand = Hand(*self._cluster.start(), place, 0, 0)
         else:
             server = self._fleet.take()
-            hand = Hand(*self._cluster.start(self._fleet.settings(server, self._config)), share, 0)
+            hand = Hand(*self._cluster.start(self._fleet.settings(server, self._config)), place, 0, 0)
             self._server[hand] = server
         self._hands.add(hand)
         return hand
@@ -167,7 +167,16 @@ class ClusterCrew(Crew):
         process.pid = message["ready"]
         super()._welcome(hand, message)
         self._fits[hand] = message["fits"]
+        if self._standing:
+            hand.channel.send(self._standing)
         self._share_out()
+
+    def set_concurrency(self, count: int) -> None:
+        self.concurrency = count
+        self._standing["share"] = count
+        self._broadcast({"share": count})
+        self._share_out()
+        self._feed_all()
 
     def _share_out(self) -> None:
         """Give each actor that is ready its part of the run's concurrency; of its node's memory, too."""

@@ -24,6 +24,7 @@ from gym_mcp.coordinator.shares import Job, Share
 from gym_mcp.errors import RolloutError
 from gym_mcp.lag import LagProbe, Lags
 from gym_mcp.metrics.tally import Tally
+from gym_mcp.observe.status import Lost, process_report
 from gym_mcp.types import JSONObject, Task
 
 Work = Iterator[tuple[int, Task[Any], int]]
@@ -50,10 +51,17 @@ class Coordinator:
         self.share = share
         self.in_flight = 0
         self.lags = Lags()
+        self.lost_spans = Lost()
         self.broken: JournalError | None = None
         self._listeners: list[Listener] = []
+        self.paused = False
         self._draining = self._exhausted = False
         self._workers: list[asyncio.Task[None]] = []
+        self._jobs_left: Iterator[Job] = iter(())
+        self._manned = 0
+        self._surplus = 0
+        """Workers that are to end with the rollout that they run."""
+        self._resumed = asyncio.Event()
         arm.admission.on_full = lambda message: self.emit(EnvironmentFull(message))
 
     @property
@@ -77,13 +85,65 @@ class Coordinator:
         """Start nothing new."""
         if not self._draining:
             self._draining = True
+            self.unpause()
             self.emit(Draining(self.in_flight, reason))
             if self.share is not None:
                 self.share.look()
 
+    def pause(self) -> None:
+        """Start nothing new until `unpause`. What is in flight runs to its end, under its limits."""
+        self.paused = True
+        self._resumed.clear()
+        if self.share is not None:
+            self.share.pause(True, "control")
+
+    def unpause(self) -> None:
+        self.paused = False
+        self._resumed.set()
+        if self.share is not None:
+            self.share.pause(False, "control")
+
+    def set_concurrency(self, count: int) -> None:
+        """Run `count` rollouts at a time from now on. If that is fewer, those in flight run to their end."""
+        self.concurrency = count
+        if self.share is not None:
+            self.share.bound(count)
+        if not self._manned:  # it has not begun yet
+            return
+        wanted = min(count, max(1, self.tally.expected - self.tally.done))
+        more, self._manned = wanted - self._manned, wanted
+        kept = min(self._surplus, more)
+        self._surplus -= kept
+        if more > kept and not self._exhausted:
+            self._workers.append(asyncio.create_task(self._man(more - kept)))
+
+    def set_model_limit(self, maximum: int) -> None:
+        """Make at most `maximum` calls to the model's endpoint at a time from now on."""
+        limiter = getattr(self.arm.model, "limiter", None)
+        if limiter is not None:
+            limiter.bound(maximum)
+
+    @property
+    def workers(self) -> int:
+        """Worker processes; 0 where the run's own process does the work."""
+        return 0
+
+    @property
+    def model_calls(self) -> int:
+        """Model calls that have begun, so far."""
+        return self.arm.stages.model_calls
+
+    def tell_processes(self, message: JSONObject) -> None:
+        """What worker processes have to know from their start; there are none here."""
+
+    def reports(self) -> list[JSONObject]:
+        """What each process does now (`gym_mcp.observe.status.process_report`)."""
+        return [process_report(self.arm)]
+
     def stop(self) -> None:
         """Give up what is in flight."""
         self._draining = True
+        self.unpause()
         for worker in self._workers:
             worker.cancel()
         if self.share is not None:
@@ -117,19 +177,31 @@ class Coordinator:
 
     async def _run_all(self, jobs: Iterator[Job]) -> None:
         """Run `jobs`, `concurrency` at a time."""
-        self._workers = []
-        async for _ in ramp(min(self.concurrency, max(1, self.tally.expected - self.tally.done))):
-            self._workers.append(asyncio.create_task(self._work(jobs)))
-            if self._draining or self._exhausted:
-                break
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        self._workers, self._jobs_left = [], jobs
+        self._manned = min(self.concurrency, max(1, self.tally.expected - self.tally.done))
+        await self._man(self._manned)
+        while waiting := [worker for worker in self._workers if not worker.done()]:
+            await asyncio.wait(waiting)
         for worker in self._workers:
             if not worker.cancelled() and (error := worker.exception()) is not None:
                 raise error
 
-    async def _work(self, jobs: Iterator[Job]) -> None:
+    async def _man(self, count: int) -> None:
+        """Put so many more to work."""
+        async for _ in ramp(count):
+            self._workers.append(asyncio.create_task(self._work()))
+            if self._draining or self._exhausted:
+                break
+
+    async def _work(self) -> None:
         while not self._draining:
-            job = next(jobs, None)
+            if self._surplus:
+                self._surplus -= 1
+                return
+            if self.paused:
+                await self._resumed.wait()
+                continue
+            job = next(self._jobs_left, None)
             if job is None:
                 self._exhausted = True
                 return

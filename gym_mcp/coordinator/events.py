@@ -92,6 +92,22 @@ class MemoryBound:
 
 
 @dataclass(frozen=True, slots=True)
+class Controlled:
+    """Somebody told the run through its control socket to `do` something; `text` says what came of it."""
+
+    do: str
+    value: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something about the run's surroundings that a person should know; it does not touch the run."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RoomBound:
     """`allowed` rollouts at a time instead of `asked`: the environment holds no more episodes."""
 
@@ -144,6 +160,8 @@ Event: TypeAlias = (
     | WorkerDied
     | ActorLost
     | ActorsWait
+    | Controlled
+    | Notice
     | RunFinished
 )
 Listener: TypeAlias = Callable[[Event], None]

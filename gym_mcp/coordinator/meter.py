@@ -9,13 +9,14 @@ from gym_mcp.calls import Recorder
 from gym_mcp.errors import LimitReached, ModelError
 from gym_mcp.harness import Limits
 from gym_mcp.models.base import Model, Request, Response, Usage
+from gym_mcp.observe.stages import Activity, Stages
 from gym_mcp.types import Item, JSONObject
 
 
 class Meter(Model):
     """One rollout's view of the model. Keeps the output of every call, so that failures have a transcript too."""
 
-    def __init__(self, model: Model, limits: Limits) -> None:
+    def __init__(self, model: Model, limits: Limits, activity: Activity | None = None) -> None:
         self.spec = model.spec
         self.price = model.price
         self.usage = Usage()
@@ -28,6 +29,7 @@ class Meter(Model):
         self._started = 0
         self._model = model
         self._limits = limits
+        self._activity = activity or Stages().begin("", 0)
 
     @property
     def cost(self) -> float | None:
@@ -40,8 +42,12 @@ class Meter(Model):
         self._check()
         seq = self._started
         self._started += 1  # counted at the start: a harness may make several calls at once
-        recorder = self.recorder
-        response = await (self._model.respond(request) if recorder is None else self._recorded(request, seq))
+        recorder, activity = self.recorder, self._activity
+        activity.called()
+        try:
+            response = await (self._model.respond(request) if recorder is None else self._recorded(request, seq))
+        finally:
+            activity.answered()
         response.seq = seq
         if recorder is None and response.tokens is not None:
             self.record_calls().answered(request, response, time.time() - response.latency)

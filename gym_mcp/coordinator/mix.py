@@ -21,6 +21,7 @@ from gym_mcp.models.base import Model
 from gym_mcp.models.http import HTTPModel
 from gym_mcp.models.lanes import Lanes
 from gym_mcp.models.limiter import AdaptiveLimiter
+from gym_mcp.observe.observed import Observe
 
 Attach: TypeAlias = Callable[[int], tuple[Iterable[Listener], OnReady]]
 """The listeners of a run by its number, and who is told of its coordinator."""
@@ -34,6 +35,7 @@ async def together(
     *,
     outs: Sequence[Path] | None = None,
     in_step: int | None = None,
+    observe: Observe | None = None,
 ) -> list[Outcome | BaseException]:
     """Run all of `configs`, at most `concurrency` rollouts at a time; what became of each.
 
@@ -62,7 +64,7 @@ async def together(
         async def run(number: int, share: Share) -> Outcome:
             config, directory, parts = cells[number]
             try:
-                return await go_on(directory, config, parts, *attach(number), share)
+                return await go_on(directory, config, parts, *attach(number), share, observe)
             finally:
                 share.leave()
 

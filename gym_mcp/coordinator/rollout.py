@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gym_mcp.calls import without_tokens
-from gym_mcp.client import EnvironmentClient, EpisodeClient, Verdict
+from gym_mcp.client import AgentSession, EnvironmentClient, EpisodeClient, Verdict
 from gym_mcp.coordinator.admission import Admission
 from gym_mcp.coordinator.meter import Meter
 from gym_mcp.coordinator.spans import joined, strip_tokens
 from gym_mcp.errors import HarnessError, LimitReached, RolloutError, RolloutTimeout, causes, internal
 from gym_mcp.harness import Harness, Limits
 from gym_mcp.models.base import Model, RolloutContext
+from gym_mcp.observe.stages import HARNESS, RETRY, VERIFY, Activity, Stages
+from gym_mcp.observe.watched import watched_model, watched_session
 from gym_mcp.seeds import episode_seed
 from gym_mcp.types import Item, JSONObject, Task, Transcript
 
@@ -46,6 +48,7 @@ class Arm:
     admission: Admission = field(default_factory=Admission)
     process: str = field(default_factory=lambda: secrets.token_hex(4))
     """Part of the keys of episodes: one that a killed process left half played is not gone on with."""
+    stages: Stages = field(default_factory=Stages)
 
 
 @dataclass(slots=True)
@@ -71,18 +74,24 @@ async def run_rollout(
     started, clock = time.time(), time.monotonic()
     seed = episode_seed(arm.run_seed, task.id, repeat)
     earlier: list[JSONObject] = []
+    activity = arm.stages.begin(task.id, repeat)
     waited = 0.0
-    while True:
-        attempt = await _attempt(arm, task, repeat, seed, len(earlier))
-        waited += attempt.waited
-        error = attempt.error
-        if error is None or not _worth_another(error) or len(earlier) + 1 >= arm.max_attempts:
-            break
-        earlier.append({"kind": error.kind, "message": str(error)})
-        wait = _BACKOFF * 2 ** len(earlier) * random.uniform(0.5, 1.0)
-        if on_retry is not None:
-            on_retry(task, repeat, error, wait)
-        await asyncio.sleep(wait)
+    try:
+        while True:
+            attempt = await _attempt(arm, task, repeat, seed, len(earlier), activity)
+            activity.attempted(attempt)
+            waited += attempt.waited
+            error = attempt.error
+            if error is None or not _worth_another(error) or len(earlier) + 1 >= arm.max_attempts:
+                break
+            earlier.append({"kind": error.kind, "message": str(error)})
+            wait = _BACKOFF * 2 ** len(earlier) * random.uniform(0.5, 1.0)
+            if on_retry is not None:
+                on_retry(task, repeat, error, wait)
+            activity.enter(RETRY)
+            await asyncio.sleep(wait)
+    finally:
+        activity.end()
     row = terminal_row(arm, task, task_index, repeat, seed, attempt)
     row["attempts"] = len(earlier) + 1
     if earlier:
@@ -113,19 +122,22 @@ def _worth_another(error: RolloutError) -> bool:
     return error.retryable and error.kind != "model"
 
 
-async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: int) -> Attempt:
+async def _attempt(arm: Arm, task: Task[Any], repeat: int, seed: int, number: int, activity: Activity) -> Attempt:
     attempt = Attempt(Transcript())
+    activity.begin(number)
     episode: EpisodeClient | None = None
     deadline = asyncio.timeout(arm.limits.seconds)
     try:
         async with deadline:
             key = f"{arm.run_id}/{arm.process}/{task.id}/{repeat}/{number}"
             episode, attempt.waited = await arm.admission.open(arm.client, task, seed, key, deadline)
+            activity.enter(HARNESS)
             model = arm.model.for_rollout(RolloutContext(task, repeat, seed, episode))
-            attempt.meter = Meter(model, arm.limits)
+            attempt.meter = Meter(watched_model(model, activity), arm.limits, activity)
             if arm.record_calls:
                 attempt.meter.record_calls()
-            attempt.transcript = await _run_harness(arm, episode, attempt.meter)
+            attempt.transcript = await _run_harness(arm, watched_session(episode.agent, activity), attempt.meter)
+            activity.enter(VERIFY)
             attempt.verdict = await episode.verify(attempt.transcript)
             return attempt
     except asyncio.CancelledError:
@@ -153,11 +165,11 @@ def _failure(error: Exception, deadline: asyncio.Timeout, limits: Limits) -> Rol
     return internal(error)
 
 
-async def _run_harness(arm: Arm, episode: EpisodeClient, meter: Meter) -> Transcript:
+async def _run_harness(arm: Arm, session: AgentSession, meter: Meter) -> Transcript:
     """The harness's transcript; a crash of it is a `HarnessError`, other owners' errors pass through wrappers."""
     name = arm.harness_name
     try:
-        transcript: Any = await arm.harness.run(episode.agent, meter, arm.limits)
+        transcript: Any = await arm.harness.run(session, meter, arm.limits)
     except RolloutError:
         raise
     except LimitReached as limit:

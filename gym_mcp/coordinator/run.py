@@ -27,6 +27,7 @@ from gym_mcp.coordinator.shares import Share, Slots
 from gym_mcp.datasets import parse_task
 from gym_mcp.errors import UsageError
 from gym_mcp.metrics.tally import Tally
+from gym_mcp.observe.observed import Observe, Observed
 from gym_mcp.reverify.rescore import by_index
 from gym_mcp.scrub import MASK
 from gym_mcp.types import JSONObject, Task
@@ -45,11 +46,16 @@ OnReady = Callable[[Coordinator], None]
 
 
 async def start(
-    config: RunConfig, out: Path | None, listeners: Iterable[Listener] = (), on_ready: OnReady | None = None
+    config: RunConfig,
+    out: Path | None,
+    listeners: Iterable[Listener] = (),
+    on_ready: OnReady | None = None,
+    *,
+    observe: Observe | None = None,
 ) -> Outcome:
     """Run `config` in a new directory, or go on in `out` when it holds this very run."""
     async with opened(config, out) as (directory, parts):
-        return await go_on(directory, config, parts, listeners, on_ready)
+        return await go_on(directory, config, parts, listeners, on_ready, observe=observe)
 
 
 @asynccontextmanager
@@ -97,6 +103,7 @@ async def resume(
     workers: int | None = None,
     ray: str | None = None,
     retry_failed: bool = False,
+    observe: Observe | None = None,
 ) -> Outcome:
     """Run what `path` still lacks.
 
@@ -124,7 +131,7 @@ async def resume(
             await _prepare(directory, manifest, config, parts, listeners)
             if retry_failed:
                 set_failed_aside(directory, groups=parts.description.groups)
-            return await go_on(directory, config, parts, listeners, on_ready)
+            return await go_on(directory, config, parts, listeners, on_ready, observe=observe)
         finally:
             await parts.aclose()
     finally:
@@ -168,6 +175,7 @@ async def go_on(
     listeners: Iterable[Listener] = (),
     on_ready: OnReady | None = None,
     share: Share | None = None,
+    observe: Observe | None = None,
 ) -> Outcome:
     """Run what is missing, with the rollouts that are there counted in. `share`: of the slots of several runs."""
     manifest = directory.read_manifest()
@@ -203,6 +211,7 @@ async def go_on(
         coordinator.listen(listener)
     if on_ready is not None:
         on_ready(coordinator)
+    observed = Observed(coordinator, directory.path, observe or Observe())
     title = f"{parts.description.name} · {parts.model.spec} · {parts.harness_name}"
     coordinator.emit(
         RunStarted(str(directory.path), tally.expected, tally.done, tally.tasks, tally.repeats, title)
@@ -214,7 +223,8 @@ async def go_on(
     if parts.description.unreached:
         coordinator.emit(WorkersUnreached(tuple(parts.description.unreached)))
     try:
-        complete = await work()
+        async with observed:
+            complete = await work()
     finally:
         metrics = _metrics(manifest, tally)
         _write_metrics(directory, {**metrics, **coordinator.lags.as_json()})

@@ -46,8 +46,14 @@ class Slots:
         for share in self.shares:
             await share.arrived.wait()
         async for _ in ramp(self.total):
-            self._open += 1
+            self._open = min(self._open + 1, self.total)
             self.hand_out()
+
+    def resize_for_one(self, total: int) -> None:
+        """Have `total` slots, where one run has them all."""
+        if len(self.shares) == 1:
+            self._open = total if self._open >= self.total else min(self._open, total)
+            self.total = total
 
     def hand_out(self) -> None:
         """Give free slots to those who want them."""
@@ -153,6 +159,12 @@ class Share:
     def allow(self, maximum: int) -> None:
         """Never need more than `maximum` slots from now on; what runs above that runs to its end."""
         self.maximum = maximum
+        self.look()
+
+    def bound(self, maximum: int) -> None:
+        """Use at most so many slots from now on. A run that has all slots to itself gets as many."""
+        self.maximum = maximum
+        self._slots.resize_for_one(maximum)
         self.look()
 
     def let_one(self) -> None:

@@ -31,6 +31,7 @@ from gym_mcp.crew.waiting import WaitingRoom
 from gym_mcp.errors import EnvironmentFailure, GymError, UsageError
 from gym_mcp.lag import LagProbe
 from gym_mcp.metrics.tally import Tally
+from gym_mcp.observe.status import Lost
 from gym_mcp.types import JSONObject, Task
 
 STILLBORN: Final = 10
@@ -71,6 +72,8 @@ class Crew(Coordinator):
         self._stillborn = 0
         self._error: Exception | None = None
         self._hands: set[Hand] = set()
+        self._standing: JSONObject = {}
+        """What was changed since the start, for processes that start later."""
 
     @property
     def pids(self) -> list[int]:
@@ -88,11 +91,64 @@ class Crew(Coordinator):
 
     def drain(self, reason: str) -> None:
         super().drain(reason)
+        self._standing["pause"] = False
         self._broadcast({"drain": True})
         self._perhaps_over()
 
+    def pause(self) -> None:
+        super().pause()
+        self._standing["pause"] = True
+        self._broadcast({"pause": True})
+
+    def unpause(self) -> None:
+        super().unpause()
+        self._standing["pause"] = False
+        self._broadcast({"pause": False})
+        self._feed_all()
+
+    def set_concurrency(self, count: int) -> None:
+        self.concurrency = count
+        shares = shares_of(count, len(self._shares))
+        self._shares = shares + [0] * (len(self._shares) - len(shares))
+        for hand in self._hands:
+            hand.share = self._shares[hand.place]
+            hand.channel.send({"share": hand.share})
+        self._feed_all()
+
+    def set_model_limit(self, maximum: int) -> None:
+        super().set_model_limit(maximum)
+        self._standing["model_limit"] = maximum
+        self._broadcast({"model_limit": maximum})
+
+    @property
+    def workers(self) -> int:
+        return len(self._hands)
+
+    def tell_processes(self, message: JSONObject) -> None:
+        self._standing.update(message)
+
+    @property
+    def model_calls(self) -> int:
+        found: int = sum(report["model_calls"] for report in self.reports())
+        return found
+
+    def reports(self) -> list[JSONObject]:
+        gone = {**self.arm.stages.report(), "limit": None}
+        return [gone, *({**hand.report, "worker": True} for hand in self._hands if hand.report is not None)]
+
+    def _count_calls_of(self, gone: Hand) -> None:
+        """What a process that is gone had called counts on."""
+        if gone.report is not None:
+            self.arm.stages.model_calls += gone.report["model_calls"]
+            self.arm.stages.tool_calls += gone.report["tool_calls"]
+
+    def _feed_all(self) -> None:
+        for hand in list(self._hands):
+            self._feed(hand)
+
     def stop(self) -> None:
         self._draining = self._stopped = True
+        self.paused = False
         self._let_go()
 
     def _let_go(self) -> None:
@@ -135,13 +191,13 @@ class Crew(Coordinator):
 
     def _places(self) -> list[Coroutine[None, None, None]]:
         """What keeps each place manned."""
-        return [self._man(share) for share in self._shares]
+        return [self._keep_manned(place) for place in range(len(self._shares))]
 
-    async def _man(self, share: int) -> None:
+    async def _keep_manned(self, place: int) -> None:
         """Keep one place manned as long as there is work."""
         while not self._ended():
             try:
-                hand = await self._hire(share)
+                hand = await self._hire(place)
             except OSError as e:
                 self._fail("usage", f"--workers: no process can be started: {e.strerror}")
                 return
@@ -151,6 +207,7 @@ class Crew(Coordinator):
                 await hand.channel.aclose()
                 status = await hand.process.ended()
             finally:
+                self._count_calls_of(hand)
                 self._hands.discard(hand)  # not before: what it ran is under way until it is taken up below
             self._salvage(hand)
             if not self._ended():
@@ -159,12 +216,13 @@ class Crew(Coordinator):
     def _ended(self) -> bool:
         return self._over or self._stopped
 
-    async def _hire(self, share: int) -> Hand:
+    async def _hire(self, place: int) -> Hand:
         at = self._rows.size()
         process = WorkerProcess(MEMBER, [] if self._lock is None else [self._lock])
-        hand = Hand(process, await process.connect(), share, at)
+        share = self._shares[place]
+        hand = Hand(process, await process.connect(), place, share, at)
         self._hands.add(hand)
-        hand.channel.send(self._setup(share))
+        hand.channel.send({**self._setup(max(1, share)), **self._standing})
         if self._stopped:
             hand.channel.send({"end": True})
         return hand
@@ -178,7 +236,11 @@ class Crew(Coordinator):
                 self._welcome(hand, message)
             elif "lags" in message:
                 self.lags.merge(message["lags"], message["greatest"])
-                hand.waiting = message["waiting"]
+                hand.waiting, hand.report = message["waiting"], message["report"]
+                if "numbers" in message and self.arm.stages.numbers is not None:
+                    self.arm.stages.numbers.merge(message["numbers"])
+            elif "spans" in message:
+                self.lost_spans.add(Lost(*message["spans"]))
             elif "retry" in message:
                 self.emit(AttemptFailed(*message["retry"]))
             elif "full" in message:
@@ -256,7 +318,7 @@ class Crew(Coordinator):
 
     def _feed(self, hand: Hand) -> None:
         """Give a process as much as it has room for; what is suspect only when it has nothing else."""
-        if hand.gone or not hand.ready or self._draining or (hand.confined and hand.orders):
+        if hand.gone or not hand.ready or self._draining or self.paused or (hand.confined and hand.orders):
             return
         hand.confined = False
         while not hand.orders and (batch := self._suspects.next()) is not None:
@@ -301,8 +363,7 @@ class Crew(Coordinator):
     def _perhaps_over(self) -> None:
         """Let the processes go once nothing is left for them."""
         if (self._suspects or self._returned) and not self._draining:
-            for hand in self._hands:
-                self._feed(hand)
+            self._feed_all()
         idle = not any(hand.orders for hand in self._hands)
         nothing_left = self._draining or (self._exhausted and not self._suspects and not self._returned)
         if idle and nothing_left and not self._over:

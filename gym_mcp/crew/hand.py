@@ -29,10 +29,13 @@ class Process(Protocol):
 class Hand:
     """One process at work. `share` rollouts at a time; `at`: where the last row that it told of ends."""
 
-    def __init__(self, process: Process, channel: Channel, share: int, at: int) -> None:
+    def __init__(self, process: Process, channel: Channel, place: int, share: int, at: int) -> None:
         self.process = process
         self.channel = channel
+        self.place = place
         self.share = share
+        self.report: JSONObject | None = None
+        """What it does, as it told last."""
         self.at = at
         self.ready = self.gone = False
         self.confined = False

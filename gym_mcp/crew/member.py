@@ -8,7 +8,7 @@ import socket
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gym_mcp import hub
 from gym_mcp.coordinator.config import RunConfig
@@ -27,12 +27,18 @@ from gym_mcp.crew.channel import Channel
 from gym_mcp.crew.desk import Desk, LocalDesk, RemoteDesk
 from gym_mcp.crew.orders import compact
 from gym_mcp.crew.process import live_and_die_with
+from gym_mcp.crew.room import Room
 from gym_mcp.datasets import parse_task
 from gym_mcp.errors import UsageError
 from gym_mcp.fastloop import run_loop
 from gym_mcp.lag import LagProbe
 from gym_mcp.metrics.tally import Tally
+from gym_mcp.observe.observed import end_spans, watch_with_numbers, watch_with_spans
+from gym_mcp.observe.status import process_report
 from gym_mcp.types import JSONObject, Task
+
+if TYPE_CHECKING:
+    from gym_mcp.observe.otel import Tracer
 
 _HELLO: Final = 60.0
 _CALL: Final = 5.0
@@ -43,7 +49,14 @@ class Member(Coordinator):
     """Runs orders as they come. Every row is journalled here before the run is told of it."""
 
     def __init__(
-        self, arm: Arm, desk: Desk, parts: Parts, concurrency: int, repeats: int, channel: Channel
+        self,
+        arm: Arm,
+        desk: Desk,
+        parts: Parts,
+        concurrency: int,
+        repeats: int,
+        channel: Channel,
+        processes: int,
     ) -> None:
         groups: Groups | None = None
         if parts.description.groups:
@@ -52,7 +65,9 @@ class Member(Coordinator):
         self._desk = desk
         self._type = parts.environment_type
         self._channel = channel
-        self._room = asyncio.Semaphore(concurrency)
+        self._processes = processes
+        self._tracer: Tracer | None = None
+        self._room = Room(concurrency)
         self._memory = asyncio.Event()
         self._memory.set()
         self._running: set[asyncio.Task[None]] = set()
@@ -71,17 +86,40 @@ class Member(Coordinator):
                 task = asyncio.create_task(self._follow(order))
                 self._running.add(task)
                 task.add_done_callback(self._followed)
+            self.heed(message)
             if message.get("drain"):
                 self._draining = True
-                self.pause(False)
+                self.unpause()
+                self.hold(False)
             if message.get("end"):
                 break
             if self.broken is not None:
                 break
         probe.stop()
         teller.cancel()
-        self._send_lags()
         await self._end()
+        self._send_lags()
+        if self._tracer is not None:
+            lost = await end_spans(self._tracer)
+            self._channel.send({"spans": [lost.sent, lost.dropped, lost.problem]})
+
+    def heed(self, message: JSONObject) -> None:
+        """What a message changes for all that is to come."""
+        if "pause" in message:
+            (self.pause if message["pause"] else self.unpause)()
+        if "share" in message:
+            self._room.resize(max(1, message["share"]))
+        if "model_limit" in message:
+            self.set_model_limit(max(1, round(message["model_limit"] / self._processes)))
+        if "observe" in message:
+            self.observe(message["observe"])
+
+    def observe(self, wish: JSONObject) -> None:
+        """Count and trace as the run was asked to."""
+        if "metrics" in wish:
+            self.arm.stages.numbers = watch_with_numbers(self.arm)
+        if "otel" in wish:
+            self._tracer = watch_with_spans(self.arm, wish["otel"])
 
     async def _tell_lags(self) -> None:
         while True:
@@ -90,6 +128,9 @@ class Member(Coordinator):
 
     def _send_lags(self) -> None:
         told = {"lags": self.lags.take(), "greatest": self.lags.greatest, "waiting": self.waiting}
+        told["report"] = process_report(self.arm)
+        if self.arm.stages.numbers is not None:
+            told["numbers"] = self.arm.stages.numbers.take()
         self._channel.send(told)
 
     def _followed(self, task: asyncio.Task[None]) -> None:
@@ -139,6 +180,8 @@ class Member(Coordinator):
     async def _play(self, order: JSONObject, task: Task[Any], repeat: int) -> None:
         async with self._room:
             await self._memory.wait()
+            if self.paused:
+                await self._resumed.wait()
             if self._draining:
                 return
             row = await run_rollout(self.arm, task, order["index"], repeat, self._on_retry)
@@ -175,9 +218,9 @@ class Member(Coordinator):
         said, lines = self._desk.said()
         self._channel.send({"id": order["id"], **what, **said}, *lines)
 
-    def pause(self, pause: bool) -> None:
-        """Start nothing more, or go on."""
-        if pause and not self._draining:
+    def hold(self, hold: bool) -> None:
+        """Start nothing more as long as memory is short."""
+        if hold and not self._draining:
             self._memory.clear()
         else:
             self._memory.set()
@@ -232,11 +275,12 @@ async def _main(sock: socket.socket) -> None:
             if "run_dir" in hello:
                 desk = LocalDesk(RunDirectory.existing(Path(hello["run_dir"])), groups=parts.description.groups)
             arm = make_arm(hello, config, parts)
-            member = Member(arm, desk, parts, config.concurrency, config.repeats, channel)
+            member = Member(arm, desk, parts, config.concurrency, config.repeats, channel, hello["workers"])
+            member.heed(hello)
             member.served_at = hello.get("served_at")
             fits = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None)).allowed
             channel.send({"ready": os.getpid(), "identity": identity(config, parts, ""), "fits": fits})
-            hooks = {"emit": member.emit, "pause": member.pause, "let_one": lambda: member.pause(False)}
+            hooks = {"emit": member.emit, "pause": member.hold, "let_one": lambda: member.hold(False)}
             await guarded(parts.harness, config.max_memory, member.serve, **hooks)
         finally:
             await parts.aclose()

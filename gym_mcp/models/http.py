@@ -18,6 +18,7 @@ from gym_mcp.models.lanes import Lane
 from gym_mcp.models.limiter import AdaptiveLimiter
 from gym_mcp.models.retry import RetryPolicy
 from gym_mcp.models.transport import AnswerTimeout, Transport, is_retryable, is_too_long, server_error
+from gym_mcp.observe import current
 from gym_mcp.types import JSONObject
 
 OPENAI: Final = "https://api.openai.com/v1"
@@ -102,7 +103,7 @@ class HTTPModel(Model):
                 response = await self._attempt(body, request)
                 break
             except ModelError as error:
-                await self.retry.pause(retries, error)
+                await _pause(self.retry, retries, error)
                 retries += 1
         response.latency = monotonic() - started
         response.retries = retries
@@ -117,9 +118,12 @@ class HTTPModel(Model):
     async def _attempt(self, body: bytes, request: Request) -> Response:
         limiter = self.limiter
         await limiter.acquire()
+        headers: Mapping[str, str] = self._headers
+        if parent := current.traceparent.get():
+            headers = {**headers, "traceparent": parent}
         try:
             started = monotonic()
-            answer = await self.transport.post(self._url, self._headers, body, self.timeout)
+            answer = await self.transport.post(self._url, headers, body, self.timeout)
             if answer.get("error"):
                 raise self._failure(answer)
             response = self.decode(answer, request)
@@ -154,6 +158,21 @@ class HTTPModel(Model):
 
     async def aclose(self) -> None:
         await self.transport.aclose()
+
+
+async def _pause(policy: RetryPolicy, retry: int, error: ModelError) -> None:
+    """Wait before another try, as the rollout's stage says meanwhile."""
+    activity = current.activity.get()
+    if activity is None:
+        await policy.pause(retry, error)
+        return
+    activity.waits += 1
+    activity.since = monotonic()
+    try:
+        await policy.pause(retry, error)
+    finally:
+        activity.waits -= 1
+        activity.since = monotonic()
 
 
 def broken(why: str) -> ModelError:

@@ -60,6 +60,10 @@ class Knee:
         self._patience = _FIRST
         self._rest = 0
 
+    def bound(self, maximum: int) -> None:
+        """Wish for at most so many from now on."""
+        self._maximum = maximum
+
     def answered(self, seconds: float) -> bool:
         """An answer came after `seconds`; whether `limit` has changed."""
         self._seconds += seconds

@@ -54,6 +54,7 @@ class Lane:
         self.succeeded = limiter.succeeded
         self.congested = limiter.congested
         self.refused = limiter.refused
+        self.bound = limiter.bound
 
     def standing(self) -> tuple[float, int]:
         """The lower, the sooner it is this line's turn."""

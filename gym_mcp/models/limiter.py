@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from gym_mcp.models.knee import Knee
+from gym_mcp.observe import current
 
 INITIAL: Final = 32
 CUT: Final = 0.7
@@ -64,6 +65,14 @@ class AdaptiveLimiter:
         """Calls allowed at a time."""
         return int(self._limit)
 
+    def bound(self, maximum: int) -> None:
+        """Allow at most `maximum` calls from now on. More of them come as they did before: a step a success."""
+        self.maximum = maximum
+        self.knee.bound(maximum)
+        self._limit = min(self._limit, float(maximum))
+        if self._unheld is not None:
+            self._unheld = min(self._unheld, float(maximum))
+
     def share(self, processes: int) -> None:
         """Start with a part of the limit: that many processes, each with a limiter, call the same endpoint."""
         self._limit = max(self._limit / processes, 1.0)
@@ -84,6 +93,9 @@ class AdaptiveLimiter:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line.append(waiter)
         self.waiting += 1
+        activity = current.activity.get()
+        if activity is not None:
+            activity.hold()
         try:
             await waiter
         except asyncio.CancelledError:
@@ -92,6 +104,9 @@ class AdaptiveLimiter:
             else:  # cancelled after the slot was handed over
                 release()
             raise
+        finally:
+            if activity is not None:
+                activity.go_on()
 
     def release(self) -> None:
         """Give a slot back."""

@@ -19,6 +19,7 @@ from gym_mcp.coordinator.run import Outcome, resume, start
 from gym_mcp.errors import UsageError
 from gym_mcp.models.http import HTTPModel
 from gym_mcp.models.lanes import Lane
+from gym_mcp.observe.control import ask
 from gym_mcp.types import JSONObject
 from tests.coordinator.kit import POISONED, config, make_harness, read_lines, rows, write_rows
 from tests.endpoint import Endpoint, Reply, Slow, calling, message
@@ -231,3 +232,32 @@ def test_stopped_runs_end_at_once(mix: Mix) -> None:
     found = run(main)
     assert [isinstance(one, Outcome) and not one.complete for one in found] == [True, True], found
     assert time.monotonic() - started < 5.0
+
+
+def test_runs_together_are_paused_and_re_tuned_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mix = Mix(tmp_path, monkeypatch)
+    answers: list[JSONObject] = []
+
+    async def main() -> list[Outcome | BaseException]:
+        async with Endpoint(lambda body, n: Slow(0.05, Reply([message("done")]))) as endpoint:
+            over: dict[str, Any] = {"model": "openai/m", "base_url": endpoint.url}
+            configs = [mix.config(12, name="one", **over), mix.config(12, name="two", **over)]
+            running = asyncio.create_task(together(configs, 4, mix.attach))
+            async with asyncio.timeout(20):
+                while len(mix.found) < 2 or not all(c.in_flight for c in mix.found.values()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+            first = mix.found[0]
+            where = first.journal.path.parent
+            requests = ({"do": "pause"}, {"do": "set", "model_limit": 3}, {"do": "set", "concurrency": 1})
+            answers.extend([await asyncio.to_thread(ask, where, request) for request in requests])
+            async with asyncio.timeout(20):
+                while not mix.found[1].tally.done == 12:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+            assert first.tally.done < 12 and first.in_flight == 0
+            answers.append(await asyncio.to_thread(ask, where, {"do": "resume"}))
+            async with asyncio.timeout(20):
+                return await running
+
+    outcomes = run(main)
+    assert all(isinstance(one, Outcome) and one.complete for one in outcomes), outcomes
+    assert all("done" in answer for answer in answers), answers

@@ -234,3 +234,40 @@ def test_an_arm_that_is_behind_catches_up_first() -> None:
     order = run(lambda: in_step(1, (1, 3), (4, 0)))
     assert order[:3] == [1, 1, 1] and sorted(order[3:]) == [0, 1]
     assert run(lambda: in_step(2, (0, 4), (3, 0))) == [1, 1, 1], "one that has nothing left holds nobody up"
+
+
+def test_a_run_that_is_held_starts_nothing_whatever_memory_says() -> None:
+    async def main() -> None:
+        slots = Slots(4)
+        share = slots.join(4)
+        async with beside(slots.open()):
+            (task,) = await go(slots, (share, 12, 0.01))
+            await until_full(slots, 4)
+            share.pause(True, "control")
+            share.pause(False)
+            share.let_one()
+            await asyncio.sleep(0.05)
+            assert share.in_flight == 0 and not task.done()
+            share.let_one()
+            assert share.in_flight == 0
+            share.pause(False, "control")
+            await task
+
+    run(main)
+
+
+def test_a_run_with_all_slots_to_itself_gets_more_and_fewer_of_them() -> None:
+    async def main() -> None:
+        slots = Slots(4)
+        share = slots.join(4)
+        async with beside(slots.open()):
+            (task,) = await go(slots, (share, 60, 0.01))
+            await until_full(slots, 4)
+            share.bound(9)
+            await until_full(slots, 9)
+            share.bound(2)
+            await asyncio.sleep(0.05)
+            assert share.in_flight == 2
+            await task
+
+    run(main)
