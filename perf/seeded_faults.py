@@ -137,7 +137,8 @@ def leaked_answer(rows: list[Row], tasks: list[Row], rng: random.Random) -> Plan
 def free_passes(rows: list[Row], tasks: list[Row], rng: random.Random) -> Planted:
     """Rollouts that gave up get a full score."""
     p = Planted(
-        ("pass_without_evidence", "pass_of_nothing", "wrong_answer_passed", "same_transcript_different_reward")
+        ("pass_without_evidence", "pass_of_nothing", "wrong_answer_passed", "same_transcript_different_reward"),
+        ("pass_against_notes", "pass_without_the_calls"),
     )
     for row in _some(rows, rng, 0.2, lambda r: r["reward"] == 0.0):
         row["reward"] = 1.0
