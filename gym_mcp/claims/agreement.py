@@ -9,7 +9,9 @@ from typing import Final
 from gym_mcp.claims import prose
 from gym_mcp.claims.evidence import Shown
 from gym_mcp.claims.names import Names
+from gym_mcp.claims.numerals import Fraction, Number, fractions, numbers, rounds_to
 from gym_mcp.claims.syntax import Sentence
+from gym_mcp.claims.topics import off_topic
 from gym_mcp.diagnosis.facts import Facts
 
 
@@ -17,23 +19,29 @@ def disagreements(
     s: Sentence, bare: str, mentioned: list[str], shown: list[Shown], cited: list[Facts], names: Names
 ) -> Iterator[tuple[str, str]]:
     """What does not agree between a sentence and its evidence: (kind of problem, what it is)."""
-    if not s.fragment and not prose.well_formed(s.text):
+    if not s.fragment and not prose.well_formed(s.text, item=s.item):
         yield "prose", "this is no sentence"
-    yield from _numbers(s, bare, shown)
+    yield from _numbers(s, bare, shown, cited)
+    yield from _fractions(bare, shown)
+    yield from _arms(bare, shown)
     yield from _measures(bare, shown)
-    yield from _bounds(bare, shown)
+    yield from _bounds(bare, shown, cited)
     yield from _negations(bare, shown, cited)
     yield from _outcomes(bare, shown, cited)
     yield from _directions(bare, shown)
-    yield from _quantifiers(bare, shown)
+    yield from _quantifiers(bare, shown, names)
     yield from _entities(s, mentioned, shown, cited, names)
+    yield from off_topic(s, bare, shown, cited)
+    yield from _quotations(s, names)
     if prose.causal(bare) and not cited:
         yield "causal", "it names a cause: quote what shows it"
 
 
-def _numbers(s: Sentence, bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
-    asked = {b for c in shown for b in c.bounds}
-    said = [n for n in prose.numbers(bare) if not n.bound or (n.weak and n.value not in asked)]
+def _numbers(s: Sentence, bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tuple[str, str]]:
+    asked = {b for c in shown for b in c.bounds} | {float(f.repeat) for f in cited}
+    said = [n for n in numbers(bare) if not n.bound or (n.weak and n.value not in asked)]
+    fitting = [f for f in fractions(bare) if _fits(f, shown)]
+    denied = any(c.negatives for c in shown)
     values = [c for c in shown if not isinstance(c.stated.value, bool | str)]
     quoted = " ".join(c.quoted for c in s.citations)
     matched: list[int] = []
@@ -43,6 +51,8 @@ def _numbers(s: Sentence, bare: str, shown: list[Shown]) -> Iterator[tuple[str, 
             continue  # the same number again
         if at is not None:
             matched.append(at)
+        elif any(f.start <= n.at < f.end for f in fitting) or (n.value == 0 and denied):
+            continue
         elif n.value in {k for c in shown for k in c.tries} and _TRIES.search(bare):
             continue
         elif not re.search(r"(?<![\d.])" + re.escape(n.text.rstrip("% ")) + r"(?![\d.]|\.\d)", quoted):
@@ -50,19 +60,31 @@ def _numbers(s: Sentence, bare: str, shown: list[Shown]) -> Iterator[tuple[str, 
     if matched != sorted(matched):
         yield "order", "claims stand in the order of the numbers that they show: these do not"
     for i, c in enumerate(values):
-        if i not in matched and said and not any(_same(n, c) for n in said) and not _worded(bare, c):
+        if i in matched or any(_same(n, c) for n in said) or _worded(bare, c):
+            continue
+        if not any(_fits(f, [c]) or _fits(f, shown) for f in fitting):
             yield "number", f"{c.claim.source}: the sentence does not say {c.claim.value}"
 
 
 def _measures(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
     """Numbers that count something else than their claim does."""
     values = [c for c in shown if not isinstance(c.stated.value, bool | str) and c.measures]
-    for n in prose.numbers(bare):
+    for n in numbers(bare):
         if n.bound or n.measure is None or n.percent:
             continue
         fitting = [c for c in values if _same(n, c)]
         if fitting and not any(n.measure in c.measures for c in fitting):
             yield "measure", f"{n.text}: the sentence counts {n.measure}s, the query something else"
+    for n in numbers(bare):
+        rate = n.measure is None and not n.percent and bool(_RATE.search(bare[: n.at]))
+        fitting = [c for c in values if _same(n, c)]
+        if rate and fitting and all(_counts(c) for c in fitting):
+            yield "measure", f"{n.text}: the sentence speaks of a rate, the query counts"
+        of = [c for c in shown if not isinstance(c.stated.value, bool | str) and _same(n, c)]
+        if n.points and of and not any(" - " in c.claim.query for c in of):
+            yield "measure", f"{n.text}: points are a difference, the query has none"
+        if n.percent and of and all(c.stated.points and " - " in c.claim.query for c in of):
+            yield "measure", f"{n.text}: the difference is in points"
     tries = {int(k) for k in re.findall(r"pass[@^](\d+)", bare)}
     ran = {k for c in shown for k in c.tries}
     if tries and ran and tries != ran:
@@ -75,28 +97,124 @@ def _measures(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
         )
 
 
+_RATE: Final = re.compile(
+    r"\b(?:rate|accuracy|share|fraction|proportion|percentage)\b(?:\s+\w+){0,4}?\s*"
+    r"(?:\b(?:is|was|at|of|to|reach\w*|stands at)|[=:])\s*$",
+    re.IGNORECASE,
+)
+
+
+def _counts(c: Shown) -> bool:
+    return (
+        bool(re.match(r"\s*(?:rollouts|tasks|calls|errors|bucket|finding)\(", c.claim.query))
+        and "/" not in c.claim.query
+    )
+
+
+def _fractions(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
+    for f in fractions(bare):
+        if not f.loose and not _fits(f, shown) and shown:
+            yield "number", f"{f.text}: no claim of the sentence shows that share"
+
+
+def _fits(f: Fraction, shown: list[Shown]) -> bool:
+    """Whether a share that is shown, the ratio of two counts, or a bound of a query is this fraction."""
+    values = [float(c.actual) for c in shown if not isinstance(c.actual, bool | str)]
+    ratios = [min(a, b) / max(a, b) for a in values for b in values if max(a, b) > 0 and a != b]
+    bounds = [b for c in shown for b in c.bounds if 0.0 < b < 1.0]
+    return any(f.fits(v) for v in [*values, *ratios]) or any(abs(f.value - b) <= 0.01 for b in bounds)
+
+
+def _quotations(s: Sentence, names: Names) -> Iterator[tuple[str, str]]:
+    """Words between quotation marks, where a quotation is given: they are part of it."""
+    if not s.citations:
+        return
+    evident = _flat(" ".join([*(c.quoted for c in s.citations), *(c.query for c in s.claims)]))
+    for text in prose.quotes(s.text):
+        core = _flat(text).rstrip(".,;:!?")
+        if core and core not in evident and text not in names.every:
+            yield "quotation", f'"{text[:60]}" is not in what is cited'
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+_OLD: Final = prose.words(
+    r"earlier|before|previous(?:ly)?|old(?:er)?|baseline|former|prior|used to|last (?:run|time)"
+)
+_NEW: Final = prose.words(r"new(?:er)?|now|current(?:ly)?|later|this (?:run|time|one)|present|after|latest")
+_AGAINST: Final = re.compile(
+    r"\b(?:than|from|since|against|with|to|over|versus|vs\.?|of|on|in|for|as)\s+(?:\w+\s+){0,2}$", re.IGNORECASE
+)
+
+
+def _arms(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
+    """Numbers that the sentence gives to the other run than their claim."""
+    if not any("before(" in c.claim.query for c in shown):
+        return
+    for n in numbers(bare):
+        fitting = [c for c in shown if not isinstance(c.stated.value, bool | str) and _same(n, c)]
+        arms = {_arm_of(c) for c in fitting}
+        if n.bound or len(arms) != 1 or 0 in arms:
+            continue
+        parts = re.split(r"[,;:()]|\b(?:and|but|while|whereas|than|against|versus)\b", bare[n.at :])
+        start = max((m.end() for m in _CLAUSE.finditer(bare[: n.at])), default=0)
+        clause = bare[start : n.at] + parts[0]
+        old, new = bool(_OLD.search(clause)), bool(_NEW.search(clause))
+        if old != new and (-1 if old else 1) not in arms:
+            yield "direction", f"{n.text}: the sentence gives it to the other run"
+
+
+_CLAUSE: Final = re.compile(r"[,;:()]|\b(?:and|but|while|whereas|than|against|versus)\b")
+
+
+def _arm_of(c: Shown) -> int:
+    """-1: of the earlier run; 1: of this one; 0: of both."""
+    query = c.claim.query
+    if "before(" not in query:
+        return 1
+    return -1 if query.startswith("before(") and not re.search(r"\)\s*[-+*/<>=]", query) else 0
+
+
+def _old_first(bare: str) -> bool:
+    """Whether the sentence is about the earlier run: it names it first, and not to compare with it."""
+    old, new = _OLD.search(bare), _NEW.search(bare)
+    if old is None or (new is not None and new.start() < old.start()):
+        return False
+    return not _AGAINST.search(bare[: old.start()]) and old.group().lower() not in ("before", "previously")
+
+
 _TRIES: Final = prose.words(r"tries|attempts|repeats|samples|times")
 
 
-def _same(n: prose.Number, c: Shown) -> bool:
+def _same(n: Number, c: Shown) -> bool:
     value = abs(float(c.stated.value))
-    mine = abs(n.value) / (100 if n.percent else 1)
+    mine = abs(n.value) / (100 if n.percent or n.points else 1)
+    if n.points and not c.stated.percent and value > 1.0:
+        mine = abs(n.value)
     if n.percent and not c.stated.percent and value > 1.0:
         return False
-    step = 0.5 * 10.0**-n.decimals / (100 if n.percent else 1)
-    exact = n.decimals == 0 and not n.percent and not c.stated.percent and value.is_integer()
-    if c.stated.percent and not n.percent:
+    step = 10.0**-n.decimals / (100 if n.percent or n.points else 1)
+    exact = n.decimals == 0 and not n.percent and not n.points and not c.stated.percent and value.is_integer()
+    if c.stated.percent and not n.percent and not n.points:
         return abs(abs(n.value) - 100 * value) <= 1e-6 or abs(mine - value) <= 1e-9
-    return abs(mine - value) <= (1e-9 if exact else step * (1 + 1e-6))
+    return abs(mine - value) <= 1e-9 if exact else rounds_to(mine, value, step)
 
 
 def _worded(bare: str, c: Shown) -> bool:
-    return bool(prose.quantifiers(bare)) or c.actual == 0 or bool(c.direction)
+    said = prose.quantifiers(bare)
+    if isinstance(c.actual, str):
+        return False
+    return bool(said - {"all"}) or bool("all" in said and c.actual == 1) or c.actual in (0, 1) or bool(c.direction)
 
 
-def _bounds(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
-    said = {n.value for n in prose.numbers(bare) if n.bound}
-    asked = {b for c in shown for b in c.bounds if b not in (0.0, 1.0)}
+def _bounds(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tuple[str, str]]:
+    parts = [f.value for f in fractions(bare)]
+    said = {n.value for n in numbers(bare) if n.bound} - {float(f.repeat) for f in cited}
+    asked = {
+        b for c in shown for b in c.bounds if b not in (0.0, 1.0) and not any(abs(b - f) <= 0.01 for f in parts)
+    }
     if prose.quantifiers(bare) & {"most", "few", "half"}:
         asked -= {0.5}
     values = {
@@ -110,7 +228,7 @@ def _bounds(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
         for n in said
         if n not in asked and not asked & {n - 1, n + 1} and n not in values and n / 100 not in asked
     }
-    plain = {n.value for n in prose.numbers(bare)}
+    plain = {n.value for n in numbers(bare)}
     for b in sorted(unsaid - plain):
         yield "bound", f"the query compares with {b:g}, the sentence does not"
     for n in sorted(unasked - {0.0, 1.0}):
@@ -134,7 +252,7 @@ def _bound_sense(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
 
 def _negations(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tuple[str, str]]:
     said = prose.negations(bare)
-    zeros = sum(1 for n in prose.numbers(bare) if n.value == 0)
+    zeros = sum(1 for n in numbers(bare) if n.value == 0)
     budget = max([sum(1 for c in shown if c.negatives), *(c.negatives for c in shown)])
     used = said + zeros + (prose.failures(bare) if shown else 0)
     if prose.denies_outright(bare):
@@ -152,7 +270,7 @@ def _negations(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tu
 
 _NEGATIVE_WORDS: Final = prose.words(
     r"fail\w*|miss\w*|unable|empty|silen\w*|other\w*|except|differ\w*|rest|remain\w*|unscored|idle|wrong|zero|"
-    r"absent|un\w+ed|short of|lost|gave up|gives? up|dropped|clean|free of"
+    r"absent|un\w+ed|short of|lost|gave up|gives? up|dropped|clean|free of|reject\w*|less than|fewer|under|below|only"
 )
 _NOTHING_WORDS: Final = prose.words(r"absent|empty|clean|free of|missing from|lacks?")
 
@@ -174,19 +292,30 @@ def _outcomes(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tup
 
 def _turned(c: Shown, every: bool) -> bool:
     """Whether that there are none turns what is said; `every failing rollout gave up` is about failing ones."""
-    nothing = c.actual == 0 and not isinstance(c.actual, str)
+    nothing = not isinstance(c.actual, str) and c.actual == 0 and bool(_COUNTS.match(c.claim.query))
     return nothing and not (every and c.among)
+
+
+_COUNTS: Final = re.compile(r"\s*(?:before\()?(?:rollouts|tasks|share|bucket|finding|pass_\w+)\(")
 
 
 def _directions(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
     said = prose.direction(bare)
-    asked = {c.direction for c in shown if c.direction}
+    asked = {-c.direction if _before_first(c) else c.direction for c in shown if c.direction}
     if not asked and len(shown) == 2:
-        asked = _of_two(shown[0], shown[1])
+        turned = bool(re.search(r"\bfrom\b.*\bto\b", bare)) and not any("before(" in c.claim.query for c in shown)
+        asked = {-sign if turned else sign for sign in _of_two(shown[0], shown[1])}
+    if said and any("before(" in c.claim.query for c in shown) and _old_first(bare):
+        said = -said
     if said and asked and said not in asked:
         yield "direction", "the sentence says that it went the other way"
     elif said and not asked and not _SAYS_NO_CHANGE.search(bare):
         yield "direction", "it compares: show both sides, or their difference"
+
+
+def _before_first(c: Shown) -> bool:
+    """Whether a comparison has the earlier run on its left."""
+    return bool(re.match(r"\s*before\(.*\)\s*[<>]", c.claim.query))
 
 
 _SAYS_NO_CHANGE: Final = prose.words(r"lost|loses?")
@@ -201,7 +330,7 @@ def _of_two(a: Shown, b: Shown) -> set[int]:
     return {1 if now > then else -1}
 
 
-def _quantifiers(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
+def _quantifiers(bare: str, shown: list[Shown], names: Names) -> Iterator[tuple[str, str]]:
     said = prose.quantifiers(bare)
     if not said or not shown:
         return
@@ -213,8 +342,9 @@ def _quantifiers(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
         "always" in c.names or "pass_hat(" in c.claim.query or ("where=" in c.claim.query and c.actual == 1)
         for c in shown
     )
+    whole = any(_is_whole(c, names) for c in shown)
     tests = {
-        "all": one or always or zero,
+        "all": one or always or zero or whole,
         "none": zero or never,
         "most": share is not None and share > 0.5,
         "half": share is not None and 0.4 <= share <= 0.6,
@@ -223,6 +353,14 @@ def _quantifiers(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
     for name in sorted(said):
         if not tests[name]:
             yield "quantifier", f"`{name}` is not what the claims show"
+
+
+def _is_whole(c: Shown, names: Names) -> bool:
+    """Whether a count is that of all rollouts or tasks of the run, or how often each task was run."""
+    whole = re.match(r"\s*(rollouts|tasks)\(", c.claim.query)
+    if whole and c.actual == names.totals[whole.group(1)] and not isinstance(c.actual, bool):
+        return not re.search(r"\)\s*[-+*/<>=]", c.claim.query)
+    return bool(re.fullmatch(r"\s*rollouts\(\) ?/ ?tasks\(\)\s*", c.claim.query))
 
 
 def _share(shown: list[Shown]) -> float | None:
@@ -264,5 +402,21 @@ def _names(text: str, name: str, names: Names) -> bool:
     plain, low = name.replace("_", " ").replace("-", " ").casefold(), text.casefold()
     if name in names.tasks or name in names.tools or name in names.rollouts or name in names.categories:
         return re.search(r"(?<![\w-])" + re.escape(name.casefold()) + r"(?![\w-])", low) is not None
+    if name in _OTHER_WORDS and _OTHER_WORDS[name].search(text):
+        return True
     words = [w for w in re.findall(r"[a-z]{3,}", plain) if w not in ("max", "the")]
     return any(w[:4] in low for w in words) if words else plain in low
+
+
+_OTHER_WORDS: Final = {
+    "always": prose.words(
+        r"always|every (?:time|repeat|try|attempt|rollout)|each time|in all|all (?:of their )?\w+ (?:tries|repeats)|reliably"
+    ),
+    "sometimes": prose.words(
+        r"sometimes|unstable|flaky|in some|inconsistent\w*|mixed|occasionally|now and then|not always"
+    ),
+    "never": prose.words(r"never|in no|no (?:repeat|rollout|attempt|try)|not once|unsolved|nobody"),
+    "max_output_tokens": prose.words(r"truncat\w*|cut (?:off|short)|output limit"),
+    "timeout": prose.words(r"tim(?:ed|es|e|ing)[- ]?out\w*|hung|hangs?"),
+    "max_turns": prose.words(r"turns?"),
+}

@@ -9,7 +9,8 @@ from typing import Final
 
 import orjson
 
-from gym_mcp.claims.query import Data, Value, evaluate, parse
+from gym_mcp.claims.numerals import rounds_to
+from gym_mcp.claims.query import Data, OutOfTime, Value, evaluate, parse
 from gym_mcp.claims.syntax import Citation, Claim
 from gym_mcp.diagnosis.facts import Facts
 from gym_mcp.diagnosis.scan import row_at
@@ -27,6 +28,7 @@ class Stated:
     value: Value
     percent: bool = False
     decimals: int = 0
+    points: bool = False
 
 
 @dataclass(slots=True)
@@ -62,6 +64,8 @@ def run_claim(claim: Claim, data: Data) -> tuple[Shown | None, str]:
         return None, f'`{claim.value}` is no value: a number, a percentage, true, false or a "text"'
     try:
         tree, actual = parse(claim.query), evaluate(claim.query, data)
+    except OutOfTime:
+        raise
     except UsageError as e:
         return None, str(e)
     shown = _described(claim, stated, actual, tree)
@@ -79,15 +83,15 @@ def _stated(text: str) -> Stated | None:
     digits = match.group(1).replace(",", "")
     decimals = len(digits.split(".")[1]) if "." in digits and "e" not in digits else 0
     percent = match.group(2) is not None
-    return Stated(float(digits) / (100 if percent else 1), percent, decimals)
+    return Stated(float(digits) / (100 if percent else 1), percent, decimals, match.group(2) == "points")
 
 
 def _equal(stated: Stated, actual: Value) -> bool:
     if isinstance(stated.value, bool | str) or isinstance(actual, bool | str):
         return type(stated.value) is type(actual) and stated.value == actual
-    half = 0.5 * 10.0**-stated.decimals / (100 if stated.percent else 1)
+    step = 10.0**-stated.decimals / (100 if stated.percent else 1)
     whole = float(actual).is_integer() and not stated.percent and stated.decimals == 0
-    return abs(stated.value - actual) <= (1e-9 if whole else half * (1 + 1e-9))
+    return abs(stated.value - actual) <= 1e-9 if whole else rounds_to(stated.value, actual, step)
 
 
 def _show(actual: Value, stated: Stated) -> str:
@@ -158,7 +162,8 @@ def _compared(node: ast.Compare, shown: Shown) -> None:
         if isinstance(term, ast.Constant) and isinstance(term.value, int | float):
             shown.bounds.append(float(term.value))
             nothing = term.value == 0 and isinstance(op, ast.Eq | ast.LtE)
-            shown.negatives += nothing or (term.value == 1 and isinstance(op, ast.Lt))
+            counted = isinstance(node.left, ast.Name) and node.left.id in ("calls", "errors", "events")
+            shown.negatives += nothing or (counted and term.value == 1 and isinstance(op, ast.Lt))
         shown.negatives += isinstance(op, ast.NotEq | ast.NotIn)
         if isinstance(term, ast.Constant) and term.value == "":
             shown.negatives += isinstance(op, ast.Eq)

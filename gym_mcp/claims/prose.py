@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import unicodedata
 from typing import Final
+
+from gym_mcp.claims.numerals import fractions, numbers
 
 
 def words(alternatives: str) -> re.Pattern[str]:
@@ -12,31 +14,6 @@ def words(alternatives: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{alternatives})\b", re.IGNORECASE)
 
 
-_WORDS: Final = {
-    name: float(n)
-    for n, name in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
-    )
-} | {
-    "thirty": 30.0, "forty": 40.0, "fifty": 50.0, "sixty": 60.0, "seventy": 70.0, "eighty": 80.0, "ninety": 90.0,
-    "hundred": 100.0, "dozen": 12.0,
-}  # fmt: skip
-_UNITS: Final = r"(?:rollouts?|tasks?|calls?|times?|errors?|failures?|tools?|repeats?|answers?|of|in)\b"
-_NUMBER: Final = re.compile(
-    r"(?<![\w.@-])(?P<digits>[-+]?\d[\d,]*(?:\.\d+)?)(?P<percent>\s?%|\s+(?:percent|per cent)\b)?(?![\w@]|\.\d)"
-    r"|\b(?P<word>" + "|".join(w for w in _WORDS if w != "one") + r")\b|\b(?P<one>one)(?=\s+" + _UNITS + ")",
-    re.IGNORECASE,
-)
-_BOUND: Final = re.compile(
-    r"(?:more than|over|above|at least|no fewer than|fewer than|less than|under|below|at most|no more than|up to|"
-    r"exactly|repeat|k =|within|after|first|top)\s*$",
-    re.IGNORECASE,
-)
-_MAYBE_BOUND: Final = re.compile(
-    r"(?:over|above|under|below|up to|within|after|first|top|exactly|repeat)\s*$", re.IGNORECASE
-)
-_BOUND_AFTER: Final = re.compile(r"^\s*(?:\w+\s+)?or (?:more|fewer|less)\b", re.IGNORECASE)
 _NEGATION: Final = re.compile(
     r"\b(?:not|never|no|none|nothing|nobody|neither|nor|cannot|without|lacks?|lacked|false|"
     r"untrue|incorrect(?:ly)?|"
@@ -50,8 +27,16 @@ _DENIAL: Final = re.compile(
     r"|\bcontrary to\b|\bfar from\b|\bthe opposite\b|\bit is (?:false|untrue|wrong|incorrect)\b",
     re.IGNORECASE,
 )
-_PASS: Final = words(r"pass(?:es|ed|ing)?(?![@\w-]|\s+rate|\s+at\b)|succe\w+|solv(?:e[sd]?|ing)|correct(?:ly)?")
-_FAIL: Final = words(r"fail(?:s|ed|ing|ures?)?|unsuccessful(?:ly)?|unsolved")
+_PASS: Final = words(
+    r"pass(?:es|ed|ing)?(?![@^\w-]|\s+rate|\s+at\b)|succe\w+|solv(?:e[sd]?|ing)|correct(?:ly)?|"
+    r"accept(?:s|ed)?|full (?:scores?|marks?)"
+)
+_FAIL: Final = words(
+    r"fail(?:s|ed|ing|ures?)?|unsuccessful(?:ly)?|unsolved|reject(?:s|ed)?|flunk\w*|bomb(?:s|ed)|botch\w*|"
+    r"c[ao]me(?:s)? to nothing|zero (?:score|reward)s?"
+)
+_TWICE: Final = re.compile(r"\b(?:no|not|none|nothing|isn['’]t|aren['’]t)\b.*\bnever\b", re.IGNORECASE)
+_ALL_BUT: Final = re.compile(r"\b(?:all|every \w+|everything|each \w+) (?:but|except|save)\b", re.IGNORECASE)
 _NEAR: Final = re.compile(
     r"(?:\b(?:not|never|no|none|neither|nor|cannot|without|fail(?:s|ed)? to|0|zero)\b|n['’]t\b)"
     r"(?:\W+\w+){0,5}\W*$",
@@ -76,93 +61,74 @@ _ALL: Final = words(
 )
 _IN_ALL: Final = re.compile(r"\b(?:in|at|of|above|after) all\b|\ball in all\b|\bpasse?s? always\b", re.IGNORECASE)
 _NONE: Final = words(r"none|no|never|nothing|nobody|zero")
-_MOST: Final = words(r"most|majority|mostly|mainly|usually|more than half|predominantly")
+_MOST: Final = words(r"(?<!at )most|majority|mostly|mainly|usually|more than half|predominantly")
 _HALF: Final = re.compile(r"(?<!more than )(?<!less than )\bhalf\b", re.IGNORECASE)
-_FEW: Final = words(r"few|minority|rare(?:ly)?|seldom|less than half|fewer than half|hardly any")
+_FEW: Final = words(r"(?<!no )few|handful|minority|rare(?:ly)?|seldom|less than half|fewer than half|hardly any")
 _LOADED: Final = words(
     r"best|worst|excellent|poor(?:ly)?|reliabl[ey]|unreliable|flaky|broken|dominant|dominates?|significant\w*|"
     r"strong(?:ly|er|est)?|weak(?:ly|er|est)?|frequent\w*|often|main|primary|largest|smallest|common|several|"
     r"many|robust|consistent\w*|substantial\w*|twice|double[ds]?|triple[ds]?|timed out|looped|refus\w+|"
-    r"leak\w*|crash\w*"
+    r"leak\w*|crash\w*|grim|dismal|bad(?:ly)?|terribl[ey]|awful\w*|hopeless\w*|disappoint\w*|impressive\w*|perfect\w*|"
+    r"flawless\w*|disast\w*|great|good|fine|promising|alarming|unacceptable|mediocre|cheat\w*|hallucinat\w*|struggl\w*|"
+    r"useless|superb|outstanding|solid"
+)
+_PRONOUN: Final = re.compile(
+    r"^(?:it|they|he|she|that|those|these|the (?:others?|rest|remainder|remaining))\b", re.IGNORECASE
 )
 _SUBJECT: Final = words(
     r"agents?|models?|verifiers?|harness(?:es)?|tools?|tasks?|rollouts?|prompts?|answers?|calls?|environment|"
     r"failures?|errors?|score|scores|timeouts?|runs?"
 )
 _ABOUT: Final = re.compile(
-    r"^(?:this|the (?:next|following)|here|below|see) ?(?:report|page|analysis|section|table)?\b", re.I
+    r"^(?:(?:this|the (?:next|following)|here|below|see) ?(?:report|page|analysis|section|table)?\b"
+    r"|(?:(?:next|first|then|finally|here|below|now),? )?we (?:look|read|turn|begin|start|describe|list|discuss|compare)\w*\b)",
+    re.IGNORECASE,
 )
-_ADVICE: Final = words(r"recommend\w*|should|suggest\w*|propose[ds]?|consider")
+_ADVICE: Final = re.compile(
+    r"\b(?:recommend\w*|should|suggest\w*|propose[ds]?|consider)\b"
+    r"|^(?:please )?(?:train|check|read|fix|repair|add|give|tell|rerun|resume|keep|use|make|let|collect|drop|mend|raise|"
+    r"re-?verify|investigate|look|ask|teach)\s+(?!(?:up|out|down)\b)",
+    re.IGNORECASE,
+)
 _AGGREGATES: Final = {
     "most": words(r"longest|maxim\w+|highest|largest|at most|up to"),
     "least": words(r"shortest|minim\w+|lowest|smallest"),
     "mean": words(r"average|averages|averaged|mean"),
     "median": words(r"median"),
 }
-_MEASURES: Final = {
-    "rollout": r"rollouts?", "task": r"tasks?", "call": r"(?:tool )?calls?", "error": r"(?:tool )?errors?",
-    "cost": r"dollars?|USD|cents?", "tokens": r"tokens?", "seconds": r"seconds?|minutes?|hours?",
-    "reward": r"rewards?",
-}  # fmt: skip
-_MEASURE: Final = re.compile(
-    r"^\W*(?:(?:of|the|these|such|tool|other|failing|passing|more|all|"
-    r"output|model|\d[\d,.]*%?|or)\W+){0,4}?(?:"
-    + "|".join(f"(?P<{name}>{pattern})" for name, pattern in _MEASURES.items())
-    + r")\b",
-    re.IGNORECASE,
-)
 _QUOTED: Final = re.compile(r"“[^”]*”|\"[^\"]*\"")
 _CODE: Final = re.compile(r"``[^`].*?``|`[^`]*`")
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number in prose. `bound`: it says how much is counted (`more than 5 calls`), not how many there are."""
+def bare(text: str, names: tuple[str, ...] = (), quoted: str = "") -> str:
+    """Prose without what it quotes, its code, and the names that hold digits or words of weight.
 
-    value: float
-    percent: bool
-    decimals: int
-    bound: bool
-    text: str
-    weak: bool = False
-    """Bound only where no claim has it: `over 15 tasks`, `over 15 calls`."""
-    measure: str | None = None
+    Quotes and code that speak of the run themselves stay, unless they stand in `quoted`, the evidence.
+    """
 
+    def taken(m: re.Match[str]) -> str:
+        inner = m.group().strip('`"“”')
+        return f" {inner} " if _tells(inner) and _flat(inner) not in _flat(quoted) else " it "
 
-def bare(text: str, names: tuple[str, ...] = ()) -> str:
-    """Prose without what it quotes, its code, and the names that hold digits or words of weight."""
-    out = _CODE.sub(" it ", _QUOTED.sub(" it ", text))
+    out = _CODE.sub(taken, _QUOTED.sub(taken, text))
     for name in sorted(names, key=len, reverse=True):
         out = re.sub(r"(?<![\w-])" + re.escape(name) + r"(?![\w-])", " it ", out)
     return " ".join(re.sub(r"[*_]{1,2}(?=\S)|(?<=\S)[*_]{1,2}", "", out).split())
 
 
-def numbers(text: str) -> list[Number]:
-    found = []
-    for m in _NUMBER.finditer(text):
-        digits = m.group("digits")
-        word = m.group("word") or m.group("one")
-        value = float(digits.replace(",", "")) if digits else _WORDS[word.lower()]
-        decimals = len(digits.split(".")[1]) if digits and "." in digits else 0
-        bound = bool(_BOUND.search(text[: m.start()]) or _BOUND_AFTER.search(text[m.end() :]))
-        found.append(
-            Number(
-                value,
-                bool(m.group("percent")),
-                decimals,
-                bound,
-                m.group().strip(),
-                bool(_MAYBE_BOUND.search(text[: m.start()])),
-                measured(text[m.end() :]),
-            )
-        )
-    return found
+def quotes(text: str) -> list[str]:
+    """What a text puts between quotation marks."""
+    return [m.group().strip('"“”') for m in _QUOTED.finditer(text)]
 
 
-def measured(after: str) -> str | None:
-    """What a number counts, by the noun that follows it in its clause; None where none does."""
-    found = _MEASURE.match(after)
-    return found.lastgroup if found else None
+def _flat(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _tells(text: str) -> bool:
+    return len(text.split()) >= 3 and bool(
+        (numbers(text) and _SUBJECT.search(text)) or (outcomes(text) and (numbers(text) or quantifiers(text)))
+    )
 
 
 def aggregates(text: str) -> set[str]:
@@ -171,7 +137,7 @@ def aggregates(text: str) -> set[str]:
 
 
 def negations(text: str) -> int:
-    return len(_NEGATION.findall(_NO_NEGATION.sub(" ", text)))
+    return len(_NEGATION.findall(_NO_NEGATION.sub(" ", text))) + all_but(text)
 
 
 def failures(text: str) -> int:
@@ -191,8 +157,15 @@ def outcomes(text: str) -> list[bool]:
         if not good and re.match(r"fail\w*\s+to\b", text[at:], re.IGNORECASE):
             continue
         clause = re.split(r"[,;:]|\b(?:and|but|while|whereas)\b", text[:at])[-1]
-        found.append(good != bool(_NEAR.search(clause)))
+        found.append(good != (bool(_NEAR.search(clause)) and not _TWICE.search(clause)))
+    if all_but(text) and len(found) == 1:
+        return [not found[0]]
     return found
+
+
+def all_but(text: str) -> bool:
+    """Whether a sentence counts the exceptions: `all but two passed`."""
+    return bool(_ALL_BUT.search(text))
 
 
 def direction(text: str) -> int:
@@ -206,7 +179,7 @@ def causal(text: str) -> bool:
 
 
 def quantifiers(text: str) -> set[str]:
-    plain = _IN_ALL.sub(" ", text)
+    plain = _ALL_BUT.sub(" ", _IN_ALL.sub(" ", text))
     tests = (("all", _ALL), ("none", _NONE), ("most", _MOST), ("half", _HALF), ("few", _FEW))
     return {name for name, pattern in tests if pattern.search(plain)}
 
@@ -220,19 +193,37 @@ def weighty(text: str) -> bool:
         return True
     return bool(
         numbers(text) or quantifiers(text) or causal(text) or direction(text) or outcomes(text)
-        or _LOADED.search(text) or negations(text)
+        or _LOADED.search(text) or negations(text) or fractions(text) or _PRONOUN.search(text)
     )  # fmt: skip
 
 
-def well_formed(text: str) -> bool:
-    """Whether this can be a sentence at all: it begins and ends as one, and no article is left hanging.
+def disguised(text: str) -> str | None:
+    """A word that is not what it looks like: letters of two scripts, or digits among letters that look like some."""
+    for word in re.findall(r"\w+", text):
+        if not word.isascii() and len({_script(c) for c in word if c.isalpha()} - {""}) > 1:
+            return str(word)
+        if re.fullmatch(r"(?=.*\d)[\dOolI]*[OolI][\dOolI]*", word):
+            return str(word)
+    return None
+
+
+def _script(c: str) -> str:
+    name = unicodedata.name(c, "").split(" ", 1)[0]
+    return name if name in ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE") else ""
+
+
+def well_formed(text: str, *, item: bool = False) -> bool:
+    """Whether this can be a sentence at all: it begins and ends as one, and no article is left hanging. An `item` of
+    a list needs no mark at its end.
 
     Shuffled words keep their numbers and names; they do not keep this.
     """
     core = text.strip().strip("*_\"'“”()")
-    if not core or not (core[0].isupper() or core[0].isdigit() or core[0] in "`@#$+-" or core.startswith("pass@")):
+    if not core or not (
+        core[0].isupper() or core[0].isdigit() or core[0] in "`@#$+-" or core.startswith(("pass@", "pass^"))
+    ):
         return False
-    if not re.search(r"[.!?:;)\"'`*”]$", text.strip()):
+    if not item and not re.search(r"[.!?:;)\"'`*”]$", text.strip()):
         return False
     words = bare(text)
     return not _HANGING.search(words)

@@ -134,7 +134,7 @@ def _agreeing_failures(s: Scan, scale: Scale) -> Iterator[Finding]:
         # An agent may err in unison: that speaks against a key where unison is right as a rule, and it is whole.
         trusted = _agreement_is_right(s, least) >= TRUSTED and not copied_repeats(s)
         whole = [a for a in agreeing if a[1]]
-        trusted = trusted and bool(whole)
+        trusted = trusted and bool(whole) and least > 2
         shown = [f for rows, *_ in (whole if trusted else agreeing) for f in rows]
         agreed = {task: answer for _, _, task, answer in (whole if trusted else agreeing)}
         yield finding(
@@ -146,7 +146,7 @@ def _agreeing_failures(s: Scan, scale: Scale) -> Iterator[Finding]:
             tried,
             unit="tasks",
             suspect=trusted,
-            confidence="low" if least == 2 or not trusted else "medium",
+            confidence="medium" if trusted else "low",
             details={"answers": dict(sorted(agreed.items())[:20])},
             advice="check the key of these tasks by hand: a wrong key, or an error that the agent always makes",
         )
