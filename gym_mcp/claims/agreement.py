@@ -9,7 +9,7 @@ from typing import Final
 from gym_mcp.claims import prose
 from gym_mcp.claims.evidence import Shown
 from gym_mcp.claims.names import Names
-from gym_mcp.claims.numerals import Fraction, Number, fractions, numbers, rounds_to
+from gym_mcp.claims.numerals import Fraction, Number, fractions, limit, numbers, rounds_to
 from gym_mcp.claims.syntax import Sentence
 from gym_mcp.claims.topics import off_topic
 from gym_mcp.diagnosis.facts import Facts
@@ -39,10 +39,16 @@ def disagreements(
 
 def _numbers(s: Sentence, bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tuple[str, str]]:
     asked = {b for c in shown for b in c.bounds} | {float(f.repeat) for f in cited}
-    said = [n for n in numbers(bare) if not n.bound or (n.weak and n.value not in asked)]
+    values = [c for c in shown if not isinstance(c.stated.value, bool | str)]
+    bounds = [n for n in numbers(bare) if n.sense]
+    said = [
+        n
+        for n in numbers(bare)
+        if not n.bound
+        or (n.weak and n.value not in asked and not any(_holds(n, c) for c in values) and n.value != 1)
+    ]
     fitting = [f for f in fractions(bare) if _fits(f, shown)]
     denied = any(c.negatives for c in shown)
-    values = [c for c in shown if not isinstance(c.stated.value, bool | str)]
     quoted = " ".join(c.quoted for c in s.citations)
     matched: list[int] = []
     for n in said:
@@ -60,7 +66,7 @@ def _numbers(s: Sentence, bare: str, shown: list[Shown], cited: list[Facts]) -> 
     if matched != sorted(matched):
         yield "order", "claims stand in the order of the numbers that they show: these do not"
     for i, c in enumerate(values):
-        if i in matched or any(_same(n, c) for n in said) or _worded(bare, c):
+        if i in matched or any(_same(n, c) for n in said) or _worded(bare, c) or any(_holds(n, c) for n in bounds):
             continue
         if not any(_fits(f, [c]) or _fits(f, shown) for f in fitting):
             yield "number", f"{c.claim.source}: the sentence does not say {c.claim.value}"
@@ -73,6 +79,9 @@ def _measures(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
         if n.bound or n.measure is None or n.percent:
             continue
         fitting = [c for c in values if _same(n, c)]
+        erring = n.measure == "call" and re.search(r"\berr|\bfail", bare) is not None
+        if erring and any("error" in c.measures for c in fitting):
+            continue
         if fitting and not any(n.measure in c.measures for c in fitting):
             yield "measure", f"{n.text}: the sentence counts {n.measure}s, the query something else"
     for n in numbers(bare):
@@ -85,6 +94,18 @@ def _measures(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
             yield "measure", f"{n.text}: points are a difference, the query has none"
         if n.percent and of and all(c.stated.points and " - " in c.claim.query for c in of):
             yield "measure", f"{n.text}: the difference is in points"
+        shares = [c for c in of if re.match(r"\s*share\(", c.claim.query)]
+        if n.percent and n.measure not in (None, "rollout", "reward") and shares == of and of:
+            yield "measure", f"{n.text}: the sentence counts {n.measure}s, the query rollouts"
+    nouns = {name for name, pattern in _NOUNS.items() if pattern.search(bare)}
+    counted = {m for c in shown for m in c.measures & {"rollout", "task"}} | {
+        "rollout" for c in shown if re.match(r"\s*share\(", c.claim.query)
+    }
+    if nouns and counted and all(_counts(c) or "share(" in c.claim.query for c in shown) and not nouns & counted:
+        yield (
+            "measure",
+            f"the sentence speaks of {', '.join(sorted(nouns))}, the query of {', '.join(sorted(counted))}s",
+        )
     tries = {int(k) for k in re.findall(r"pass[@^](\d+)", bare)}
     ran = {k for c in shown for k in c.tries}
     if tries and ran and tries != ran:
@@ -97,6 +118,13 @@ def _measures(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
         )
 
 
+_NOUNS: Final = {
+    "rollout": prose.words(
+        r"rollouts?|episodes?|trajector(?:y|ies)|times?|tries|attempts?|repeats?|runs?|agents?|it|they"
+    ),
+    "task": prose.words(r"tasks?|questions?|problems?"),
+    "users": prose.words(r"users?|people|customers?|files?|messages?|models"),
+}
 _RATE: Final = re.compile(
     r"\b(?:rate|accuracy|share|fraction|proportion|percentage)\b(?:\s+\w+){0,4}?\s*"
     r"(?:\b(?:is|was|at|of|to|reach\w*|stands at)|[=:])\s*$",
@@ -211,43 +239,38 @@ def _worded(bare: str, c: Shown) -> bool:
 
 def _bounds(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tuple[str, str]]:
     parts = [f.value for f in fractions(bare)]
-    said = {n.value for n in numbers(bare) if n.bound} - {float(f.repeat) for f in cited}
-    asked = {
-        b for c in shown for b in c.bounds if b not in (0.0, 1.0) and not any(abs(b - f) <= 0.01 for f in parts)
-    }
-    if prose.quantifiers(bare) & {"most", "few", "half"}:
-        asked -= {0.5}
-    values = {
-        abs(float(c.stated.value)) * (100 if c.stated.percent else 1)
-        for c in shown
-        if not isinstance(c.stated.value, str)
-    }
-    unsaid = {b for b in asked if b not in said and b - 1 not in said and b + 1 not in said}
-    unasked = {
-        n
-        for n in said
-        if n not in asked and not asked & {n - 1, n + 1} and n not in values and n / 100 not in asked
-    }
-    plain = {n.value for n in numbers(bare)}
-    for b in sorted(unsaid - plain):
-        yield "bound", f"the query compares with {b:g}, the sentence does not"
-    for n in sorted(unasked - {0.0, 1.0}):
-        yield "bound", f"the sentence compares with {n:g}, no query does"
-    yield from _bound_sense(bare, shown)
+    said = [n for n in numbers(bare) if n.bound and not (n.value in {f.repeat for f in cited} and not n.sense)]
+    asked = {b for c in shown for b in c.limits}
+    values = [c for c in shown if not isinstance(c.stated.value, bool | str)]
+    for n in said:
+        told = any(_same(n, c) for c in values)
+        if n.sense in ("", "=="):
+            fits = told or n.value in (0.0, 1.0) or n.scaled in {b for c in shown for b in c.bounds}
+        else:
+            across = told and n.text.isdigit() and re.search(r"\b(?:over|up to)\s*$", bare[: n.at], re.IGNORECASE)
+            held = any(_holds(n, c) for c in values)
+            fits = limit(n.sense, n.scaled) in asked or held or bool(across) or (n.value == 1 and n.sense == ">=")
+        if not fits:
+            yield "bound", f"the sentence compares with {n.value:g}, no query does so"
+    told_limits = {limit(n.sense, n.scaled) for n in said}
+    plain = {n.value for n in numbers(bare) if not n.sense} | {n.scaled for n in numbers(bare) if not n.sense}
+    halves = bool(prose.quantifiers(bare) & {"most", "few", "half"})
+    for side, b in sorted(asked - told_limits):
+        near = {b, b - 1, b + 1} if float(b).is_integer() else {b}
+        known = (
+            near & {0.0, 1.0} or near & plain or any(abs(b - f) <= 0.01 for f in parts) or (halves and b == 0.5)
+        )
+        if not known:
+            yield "bound", f"the query compares with {b:g} ({side}), the sentence does not"
 
 
-def _bound_sense(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
-    queries = " ".join(c.claim.query for c in shown)
-    more = re.search(r"\b(?:more than|over|above|at least|no fewer than)\s+(\d+)|(\d+)\s+(?:\w+\s+)?or more", bare)
-    less = re.search(
-        r"\b(?:fewer than|less than|under|below|at most|no more than)\s+(\d+)"
-        r"|(\d+)\s+(?:\w+\s+)?or (?:fewer|less)",
-        bare,
-    )
-    for found, wanted, other in ((more, ">", "<"), (less, "<", ">")):
-        compared = found and float(next(g for g in found.groups() if g)) in {b for c in shown for b in c.bounds}
-        if found and compared and other in queries and wanted not in queries:
-            yield "bound", f"`{found.group().strip()}`: the query looks the other way"
+def _holds(n: Number, c: Shown) -> bool:
+    """Whether the value of a claim is as much more or less as the sentence says."""
+    if isinstance(c.actual, bool | str) or (n.percent or n.points) != c.stated.percent:
+        return False
+    side, edge = limit(n.sense, n.scaled)
+    value = float(c.actual)
+    return value >= edge if side == "least" else value <= edge
 
 
 def _negations(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tuple[str, str]]:
@@ -281,7 +304,11 @@ def _outcomes(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tup
     asked = [c.outcome != _turned(c, every) for c in shown if c.outcome is not None]
     if not said:
         return
-    if asked:
+    both = any(len(c.outcomes) == 2 for c in shown)
+    if asked and both:
+        if set(said) != {True, False}:
+            yield "outcome", "the query compares what passed with what did not, the sentence does not"
+    elif asked:
         if not set(said) & set(asked) or (len(said) == len(asked) and said != asked):
             yield "outcome", "the sentence and its queries disagree on what passed and what did not"
     elif cited and not shown:
@@ -388,6 +415,9 @@ def _entities(
     for name in dict.fromkeys(mentioned):
         if name not in ids and name.casefold() not in evident.casefold():
             yield "entity", f"`{name}` is named, and no evidence of the sentence is about it"
+    for span in re.findall(r"`([^`]+)`", s.text):
+        if span.split("/", 1)[0] in names.runs and span not in names.every:
+            yield "entity", f"`{span[:80]}` is no rollout of the run"
     known = [n for n in dict.fromkeys(asked) if n in mentioned]
     said = [n for n in dict.fromkeys(mentioned) if n in known]
     if len(known) > 1 and said != known:

@@ -135,7 +135,7 @@ def _flag(verdict: Verdict, s: Sentence, kind: str, detail: str) -> None:
 
 def _plain_heading(s: Sentence, names: Names) -> bool:
     text = s.text
-    numbered = re.sub(r"^(?:\d+(?:\.\d+)+\.?|\d{1,2}[.)]|\d{1,2}(?=\s+[A-Z]))\s+", "", text)
+    numbered = re.sub(r"^(?:\d{1,2}(?:\.\d{1,2})+\.?(?=\s+[A-Z])|\d{1,2}[.)]|\d{1,2}(?=\s+[A-Z]))\s+", "", text)
     if prose.disguised(text):
         return False
     bare = prose.bare(numbered, tuple(names.mentioned(numbered)))

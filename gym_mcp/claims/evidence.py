@@ -9,7 +9,7 @@ from typing import Final
 
 import orjson
 
-from gym_mcp.claims.numerals import rounds_to
+from gym_mcp.claims.numerals import limit, rounds_to
 from gym_mcp.claims.query import Data, OutOfTime, Value, evaluate, parse
 from gym_mcp.claims.syntax import Citation, Claim
 from gym_mcp.diagnosis.facts import Facts
@@ -42,6 +42,10 @@ class Shown:
     """Texts in the query in order: tools, tasks, categories, kinds."""
     bounds: list[float] = field(default_factory=list)
     """Numbers that the query compares with."""
+    limits: list[tuple[str, float]] = field(default_factory=list)
+    """The same with the way that it compares, as `numerals.limit` gives it."""
+    outcomes: set[bool] = field(default_factory=set)
+    """What of passing and not passing it asks for."""
     measures: set[str] = field(default_factory=set)
     """What it counts or sums; empty where that cannot be told."""
     aggregates: set[str] = field(default_factory=set)
@@ -118,6 +122,7 @@ def _walk(node: ast.AST, shown: Shown, positive: bool) -> None:
         return
     if isinstance(node, ast.Name) and node.id in ("passed", "failed"):
         shown.outcome = positive if node.id == "passed" else not positive
+        shown.outcomes.add(shown.outcome)
         shown.negatives += node.id == "failed"
     elif isinstance(node, ast.Name) and node.id == "failure":
         shown.outcome = False if shown.outcome is None else shown.outcome
@@ -125,15 +130,18 @@ def _walk(node: ast.AST, shown: Shown, positive: bool) -> None:
     elif (
         isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("pass_at", "pass_hat")
     ):
+        shown.outcome = positive if shown.outcome is None else shown.outcome
         shown.tries += [
             int(a.value) for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, int)
         ]
     if isinstance(node, ast.BoolOp) and any(isinstance(n, ast.Name) and n.id == "passed" for n in ast.walk(node)):
         shown.among = True
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        if node.func.id == "pass_rate" and shown.outcome is None:
+            shown.outcome = True
         _measured(node, node.func.id, shown)
     if isinstance(node, ast.Compare):
-        _compared(node, shown)
+        _compared(node, shown, positive)
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         shown.names.append(node.value)
         if node.value in ("always", "never"):
@@ -157,10 +165,21 @@ def _measured(node: ast.Call, name: str, shown: Shown) -> None:
         shown.measures |= {_FIELDS[n] for n in inner if n in _FIELDS}
 
 
-def _compared(node: ast.Compare, shown: Shown) -> None:
+_OPS: Final[dict[type[ast.cmpop], tuple[str, str]]] = {
+    ast.Gt: (">", "<="), ast.GtE: (">=", "<"), ast.Lt: ("<", ">="), ast.LtE: ("<=", ">"), ast.Eq: ("==", "!="),
+}  # fmt: skip
+_TURNED: Final = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
+
+
+def _compared(node: ast.Compare, shown: Shown, positive: bool) -> None:
+    if isinstance(node.left, ast.Constant) and isinstance(node.left.value, int | float):
+        sense = _OPS.get(type(node.ops[0]), ("", ""))[not positive]
+        shown.bounds.append(float(node.left.value))
+        shown.limits.append(limit(_TURNED.get(sense, sense), float(node.left.value)))
     for op, term in zip(node.ops, node.comparators, strict=True):
         if isinstance(term, ast.Constant) and isinstance(term.value, int | float):
             shown.bounds.append(float(term.value))
+            shown.limits.append(limit(_OPS.get(type(op), ("", ""))[not positive], float(term.value)))
             nothing = term.value == 0 and isinstance(op, ast.Eq | ast.LtE)
             counted = isinstance(node.left, ast.Name) and node.left.id in ("calls", "errors", "events")
             shown.negatives += nothing or (counted and term.value == 1 and isinstance(op, ast.Lt))

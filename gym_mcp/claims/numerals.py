@@ -43,6 +43,16 @@ _BOUND: Final = re.compile(
 _MAYBE_BOUND: Final = re.compile(
     r"(?:over|above|under|below|up to|at most|at least|within|after|first|top|exactly|repeat)\s*$", re.IGNORECASE
 )
+_SENSES: Final = tuple(
+    (re.compile(rf"\b(?:{pattern})\s*$", re.IGNORECASE), sense)
+    for pattern, sense in (
+        (r"(?:no|not) (?:more|greater) than|at most|up to", "<="),
+        (r"(?:no|not) (?:fewer|less) than|at least", ">="),
+        (r"more than|over|above|greater than", ">"),
+        (r"fewer than|less than|under|below", "<"),
+        (r"exactly", "=="),
+    )
+)
 _BOUND_AFTER: Final = re.compile(r"^\s*(?:\w+\s+)?or (?:more|fewer|less)\b", re.IGNORECASE)
 _MEASURES: Final = {
     "rollout": r"rollouts?|episodes?|trajector(?:y|ies)", "task": r"tasks?|questions?|problems?",
@@ -98,6 +108,13 @@ class Number:
     measure: str | None = None
     points: bool = False
     at: int = 0
+    sense: str = ""
+    """Of a bound: `>`, `>=`, `<`, `<=` or `==`."""
+
+    @property
+    def scaled(self) -> float:
+        """The value, a percentage as a share."""
+        return self.value / 100 if self.percent or self.points else self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +160,16 @@ def _numbers(text: str) -> Iterator[Number]:
             measured(after),
             bool(m.group("points")),
             m.start(),
+            _sense(before, after),
         )
+
+
+def _sense(before: str, after: str) -> str:
+    for pattern, sense in _SENSES:
+        if pattern.search(before):
+            return sense
+    found = re.match(r"\s*(?:\w+\s+)?or (more|fewer|less)\b", after, re.IGNORECASE)
+    return "" if found is None else ">=" if found.group(1).lower() == "more" else "<="
 
 
 def _in_words(text: str) -> float:
@@ -179,6 +205,13 @@ def measured(after: str) -> str | None:
     """What a number counts, by the noun that follows it in its clause; None where none does."""
     found = _MEASURE.match(after)
     return found.lastgroup if found else None
+
+
+def limit(sense: str, value: float) -> tuple[str, float]:
+    """A comparison in one form: of whole numbers, `> 2` is `>= 3`."""
+    step = 1.0 if value.is_integer() else 0.0
+    side = {">": "least", ">=": "least", "<": "most", "<=": "most"}.get(sense, "is")
+    return side, round(value + (step if sense == ">" else -step if sense == "<" else 0.0), 9)
 
 
 def rounds_to(stated: float, actual: float, step: float) -> bool:

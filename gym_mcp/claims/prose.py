@@ -38,17 +38,18 @@ _FAIL: Final = words(
 _TWICE: Final = re.compile(r"\b(?:no|not|none|nothing|isn['’]t|aren['’]t)\b.*\bnever\b", re.IGNORECASE)
 _ALL_BUT: Final = re.compile(r"\b(?:all|every \w+|everything|each \w+) (?:but|except|save)\b", re.IGNORECASE)
 _NEAR: Final = re.compile(
-    r"(?:\b(?:not|never|no|none|neither|nor|cannot|without|fail(?:s|ed)? to|0|zero)\b|n['’]t\b)"
+    r"(?:\b(?:not|never|no|none|neither|nor|cannot|without|fail(?:s|ed)? to|(?<![\d.])0(?![\d.,%])|zero)\b|n['’]t\b)"
     r"(?:\W+\w+){0,5}\W*$",
     re.IGNORECASE,
 )
 _UP: Final = words(
-    r"rose|rises?|risen|increas\w+|higher|improv\w+|grew|grown|gain(?:s|ed)?|easier|more often|up by|better|"
-    r"greater|more (?!than\b)\w+(?:\s+\w+){0,3}\s+than"
+    r"rose|rises?|risen|increas\w+|higher|improv\w+|grew|grown|gain(?:s|ed)?|easier|more often|up by|better|ahead|"
+    r"outperform\w*|beats?|exceed\w*|above(?!\s+(?:\d|half|a |an |one|two|three|four|five|ten|all))|greater|more (?!than\b)\w+(?:\s+\w+){0,3}\s+than"
 )
 _DOWN: Final = words(
     r"fell|falls?|fallen|dropp?(?:s|ed)?|decreas\w+|lower|regress\w*|declin\w+|shrank|lost|loses?|harder|"
-    r"less often|down by|worse|smaller|rarer|fewer (?!than\b)\w+(?:\s+\w+){0,3}\s+than|"
+    r"less often|down by|worse|smaller|rarer|behind|trail(?:s|ed)|lag(?:s|ged)?|"
+    r"underperform\w*|(?<!see )below(?!\s*(?:\d|half|a |an |one|two|three|four|five|ten|[.:,]|$))|fewer (?!than\b)\w+(?:\s+\w+){0,3}\s+than|"
     r"less (?!than\b)\w+(?:\s+\w+){0,3}\s+than"
 )
 _CAUSAL: Final = words(
@@ -231,7 +232,7 @@ def well_formed(text: str, *, item: bool = False) -> bool:
 
 _HANGING: Final = re.compile(
     r"\b(?:the|a|an)\s+(?:(?:the|a|an|of|and|or|in|on|by|with|is|are|was|were|did|at|to|for|from|that)\b|[.!?,;:])"
-    r"|\b(?:of|in|on|by|with|at|from|for)\s+(?:(?:of|by|at|and|or|is|are|was|were|did|to)\b|[.!?,;])"
+    r"|\b(?:of|in|on|by|with|at|from|for)\s+(?:(?:of|by|at(?! (?:least|most|once))|and|or|is|are|was|were|did|to)\b|[.!?,;])"
     r"|\b(?:the|a|an|of|in|on|by|with|and|or|to|from|for|at|is|are|was|were|did)\s*[.!?]$"
     r"|\b(?:is|are|was|were)\s+(?:is|are|was|were|did)\b|\b(?:and|or)\s+(?:and|or|of)\b"
     r"|\b(?:rollouts|tasks)\s+(?:rollouts|tasks)\b",
