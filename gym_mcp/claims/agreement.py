@@ -178,22 +178,36 @@ _AGAINST: Final = re.compile(
 
 
 def _arms(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
-    """Numbers that the sentence gives to the other run than their claim."""
+    """What the sentence gives to the other run than its claims do."""
+    old_only = bool(shown) and all(_arm_of(c) < 0 for c in shown)
+    if old_only and not _OLD.search(bare):
+        yield "direction", "the queries are about the earlier run, the sentence does not say so"
+    if shown and _OLD_RUN.search(bare) and not any("before(" in c.claim.query for c in shown):
+        yield "direction", "the sentence is about the earlier run, no query is"
     if not any("before(" in c.claim.query for c in shown):
         return
     for n in numbers(bare):
-        fitting = [c for c in shown if not isinstance(c.stated.value, bool | str) and _same(n, c)]
-        arms = {_arm_of(c) for c in fitting}
+        arms = _arms_of(n, shown)
         if n.bound or len(arms) != 1 or 0 in arms:
             continue
-        parts = re.split(r"[,;:()]|\b(?:and|but|while|whereas|than|against|versus)\b", bare[n.at :])
         start = max((m.end() for m in _CLAUSE.finditer(bare[: n.at])), default=0)
-        clause = bare[start : n.at] + parts[0]
+        clause = bare[start : n.at] + _CLAUSE.split(bare[n.at :])[0]
         old, new = bool(_OLD.search(clause)), bool(_NEW.search(clause))
         if old != new and (-1 if old else 1) not in arms:
             yield "direction", f"{n.text}: the sentence gives it to the other run"
+    for m in re.finditer(r"\bfrom\b(.{0,60}?)\bto\b(.*)", bare):
+        then, now = (numbers(part)[:1] for part in m.groups())
+        if then and now and _arms_of(then[0], shown) == {1} and _arms_of(now[0], shown) == {-1}:
+            yield "direction", "from the earlier run to this one, not the other way"
 
 
+def _arms_of(n: Number, shown: list[Shown]) -> set[int]:
+    return {_arm_of(c) for c in shown if not isinstance(c.stated.value, bool | str) and _same(n, c)}
+
+
+_OLD_RUN: Final = prose.words(
+    r"(?:earlier|previous|old|baseline|former|prior|last|first) (?:run|version|model|arm|agent)|baseline|previously"
+)
 _CLAUSE: Final = re.compile(r"[,;:()]|\b(?:and|but|while|whereas|than|against|versus)\b")
 
 
@@ -334,6 +348,15 @@ def _directions(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
         asked = {-sign if turned else sign for sign in _of_two(shown[0], shown[1])}
     if said and any("before(" in c.claim.query for c in shown) and _old_first(bare):
         said = -said
+    moved = re.search(r"\bfrom\b(.{0,60}?)\bto\b(.*)", bare)
+    then, now = (numbers(part)[:1] for part in moved.groups()) if moved else ([], [])
+    up_from = re.search(r"\b(?:up|down) from\b(.*)", bare)
+    if up_from and not then:
+        then, now = numbers(up_from.group(1))[:1], numbers(bare[: up_from.start()])[-1:]
+    if said and then and now and (now[0].value - then[0].value) * prose.direction(bare) < 0:
+        yield "direction", f"from {then[0].text} to {now[0].text} it went the other way"
+    if prose.no_change(bare) and not said and any(c.direction for c in shown):
+        yield "direction", "the sides that are shown are not alike"
     if said and asked and said not in asked:
         yield "direction", "the sentence says that it went the other way"
     elif said and not asked and not _SAYS_NO_CHANGE.search(bare):

@@ -43,14 +43,17 @@ _NEAR: Final = re.compile(
     re.IGNORECASE,
 )
 _UP: Final = words(
-    r"rose|rises?|risen|increas\w+|higher|improv\w+|grew|grown|gain(?:s|ed)?|easier|more often|up by|better|ahead|"
+    r"rose|rises?|risen|(?:went|goes|gone) up|up from|climb\w*|jump(?:s|ed)?|step (?:up|forward)|increas\w+|higher|improv\w+|grew|grown|gain(?:s|ed)?|easier|more often|up by|better|ahead|"
     r"outperform\w*|beats?|exceed\w*|above(?!\s+(?:\d|half|a |an |one|two|three|four|five|ten|all))|greater|more (?!than\b)\w+(?:\s+\w+){0,3}\s+than"
 )
 _DOWN: Final = words(
-    r"fell|falls?|fallen|dropp?(?:s|ed)?|decreas\w+|lower|regress\w*|declin\w+|shrank|lost|loses?|harder|"
+    r"fell|falls?|fallen|(?:went|goes|gone) down|down from|worsen\w*|deteriorat\w*|step back|s[ai]nks?|slid|dropp?(?:s|ed)?|decreas\w+|lower|regress\w*|declin\w+|shrank|lost|loses?|harder|"
     r"less often|down by|worse|smaller|rarer|behind|trail(?:s|ed)|lag(?:s|ged)?|"
     r"underperform\w*|(?<!see )below(?!\s*(?:\d|half|a |an |one|two|three|four|five|ten|[.:,]|$))|fewer (?!than\b)\w+(?:\s+\w+){0,3}\s+than|"
     r"less (?!than\b)\w+(?:\s+\w+){0,3}\s+than"
+)
+_SAME: Final = words(
+    r"unchanged|(?:stay\w*|remain\w*|is|are|was|were) (?:the same|stable|constant|flat|equal|level)|no different"
 )
 _CAUSAL: Final = words(
     r"because|due to|caus(?:e[sd]?|ing)|leads? to|led to|results? (?:in|from)|resulted (?:in|from)|"
@@ -173,6 +176,11 @@ def direction(text: str) -> int:
     """1: something rose or is higher; -1: fell or is lower; 0: neither, or both are said."""
     up, down = bool(_UP.search(text)), bool(_DOWN.search(text))
     return up - down
+
+
+def no_change(text: str) -> bool:
+    """Whether it says that two sides are alike."""
+    return bool(_SAME.search(text))
 
 
 def causal(text: str) -> bool:
