@@ -24,7 +24,7 @@ def disagreements(
     yield from _numbers(s, bare, shown, cited)
     yield from _fractions(bare, shown)
     yield from _arms(bare, shown)
-    yield from _measures(bare, shown)
+    yield from _measures(s, bare, shown)
     yield from _bounds(bare, shown, cited)
     yield from _negations(bare, shown, cited)
     yield from _outcomes(bare, shown, cited)
@@ -72,7 +72,7 @@ def _numbers(s: Sentence, bare: str, shown: list[Shown], cited: list[Facts]) -> 
             yield "number", f"{c.claim.source}: the sentence does not say {c.claim.value}"
 
 
-def _measures(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
+def _measures(s: Sentence, bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
     """Numbers that count something else than their claim does."""
     values = [c for c in shown if not isinstance(c.stated.value, bool | str) and c.measures]
     for n in numbers(bare):
@@ -110,6 +110,13 @@ def _measures(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
     ran = {k for c in shown for k in c.tries}
     if tries and ran and tries != ran:
         yield "measure", f"pass@k with k = {sorted(tries)}, the queries have {sorted(ran)}"
+    yield from _of_what(s, shown)
+    for n in numbers(bare):
+        start = max((m.end() for m in _CLAUSE.finditer(bare[: n.at])), default=0)
+        told = prose.aggregates(bare[start : n.at] + _CLAUSE.split(bare[n.at :])[0])
+        summed = [c for c in values if _same(n, c) and c.aggregates]
+        if told and summed and not any(told & c.aggregates for c in summed):
+            yield "measure", f"{n.text}: the sentence calls it the {', '.join(sorted(told))}, the query does not"
     said, asked = prose.aggregates(bare), {a for c in shown for a in c.aggregates}
     if said and asked and not said & asked:
         yield (
@@ -118,6 +125,25 @@ def _measures(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
         )
 
 
+def _of_what(s: Sentence, shown: list[Shown]) -> Iterator[tuple[str, str]]:
+    """`x% of the A are B` of a share of A: not of B."""
+    for m in _PART_OF.finditer(s.text):
+        for c in shown:
+            parted = _SHARE_OF.fullmatch(c.claim.query.strip())
+            if parted is None:
+                continue
+            part, whole = parted.groups()
+            for name in c.names:
+                if name in part and name not in whole and name.casefold() in m.group(1).casefold():
+                    yield "measure", f"the sentence takes a share of `{name}`, the query a share in which it is"
+
+
+_PART_OF: Final = re.compile(
+    r"(?:%|percent|half|thirds?|quarters?)\s+of\s+(?:the\s+|all\s+)?((?:[\w`./-]+\s+){1,5}?)"
+    r"(?:are|is|were|was|did|do|have|had|made|call\w*|used?)\b",
+    re.IGNORECASE,
+)
+_SHARE_OF: Final = re.compile(r"share\((.*), ?of=(.*)\)(?:\s*[<>]=?\s*[\d.]+)?", re.DOTALL)
 _NOUNS: Final = {
     "rollout": prose.words(
         r"rollouts?|episodes?|trajector(?:y|ies)|times?|tries|attempts?|repeats?|runs?|agents?|it|they"
@@ -301,7 +327,8 @@ def _negations(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tu
         strong = [c for c in shown if c.negatives]
         empty = any(c.actual == 0 and not isinstance(c.actual, bool | str) for c in strong)
         words = _NOTHING_WORDS if empty else _NEGATIVE_WORDS
-        if len(strong) == len(shown) and not words.search(bare):
+        whole = len(strong) == len(shown) or (not prose.failures(bare) and not prose.direction(bare))
+        if whole and not words.search(bare):
             yield "negation", f"{strong[0].claim.source}: the query denies, the sentence does not"
 
 
@@ -394,7 +421,7 @@ def _quantifiers(bare: str, shown: list[Shown], names: Names) -> Iterator[tuple[
     )
     whole = any(_is_whole(c, names) for c in shown)
     tests = {
-        "all": one or always or zero or whole,
+        "all": one or always or whole or (zero and prose.negations(bare) > 0),
         "none": zero or never,
         "most": share is not None and share > 0.5,
         "half": share is not None and 0.4 <= share <= 0.6,
@@ -419,6 +446,11 @@ def _share(shown: list[Shown]) -> float | None:
         float(c.actual)
         for c in shown
         if re.match(r"\s*(?:share|pass_rate|pass_at|pass_hat)\(", c.claim.query) and not isinstance(c.actual, str)
+    ]
+    shares += [
+        float(c.actual)
+        for c in shown
+        if not isinstance(c.actual, bool | str) and " / " in c.claim.query and 0 <= c.actual <= 1
     ]
     if shares:
         return shares[0]

@@ -12,7 +12,7 @@ from gym_mcp.claims.agreement import disagreements
 from gym_mcp.claims.evidence import Shown, check_citation, run_claim
 from gym_mcp.claims.names import Names
 from gym_mcp.claims.numerals import numbers
-from gym_mcp.claims.query import Data
+from gym_mcp.claims.query import Data, OutOfTime
 from gym_mcp.claims.syntax import Sentence, read_text, sentences
 from gym_mcp.diagnosis.analyze import analysis_of
 from gym_mcp.diagnosis.facts import Facts
@@ -84,7 +84,11 @@ class Verdict:
 
 def check_paths(report: Path, run: Path, before: Path | None = None, seconds: float = PATIENCE) -> Verdict:
     """Check the report in a file against a run, and an earlier one for `before(...)`."""
-    return check(read_text(report), open_data(run, before), seconds)
+    text = read_text(report)
+    try:
+        return check(text, open_data(run, before), seconds)
+    except TooMuch as e:
+        raise UsageError(f"{report}{e}") from None
 
 
 def open_data(run: Path, before: Path | None = None) -> Data:
@@ -106,7 +110,7 @@ def counts_of(analysis: JSONObject) -> dict[str, int]:
 def check(report: str, data: Data, seconds: float = PATIENCE) -> Verdict:
     """The verdict on a report; `UsageError` when it takes more than `seconds` of CPU time, or is too long."""
     if len(report) > LONGEST_REPORT:
-        raise UsageError(f"a report of {len(report):,} characters; at most {LONGEST_REPORT:,}: split it")
+        raise TooMuch(f": {len(report):,} characters; at most {LONGEST_REPORT:,}: split the report")
     verdict = Verdict()
     names = Names(data)
     with data.within(seconds):
@@ -116,16 +120,27 @@ def check(report: str, data: Data, seconds: float = PATIENCE) -> Verdict:
 
 def _check(report: str, data: Data, names: Names, verdict: Verdict) -> None:
     for sentence in sentences(report):
-        data.tick(f"the report, line {sentence.line}")
-        label = sentence.heading and not sentence.claims and not sentence.citations
-        verdict.sentences += not label
-        if len(sentence.text) > LONGEST:
-            detail = f"a sentence of {len(sentence.text)} characters; at most {LONGEST}"
-            _flag(verdict, sentence, "malformed", detail)
-        elif not label:
-            _sentence(sentence, data, names, verdict)
-        elif not _plain_heading(sentence, names):
-            _flag(verdict, sentence, "uncited", "a heading that claims")
+        try:
+            data.tick()
+            _one(sentence, data, names, verdict)
+        except OutOfTime as e:
+            raise TooMuch(f":{sentence.line}: {e}: split the report, or allow more (--max-seconds)") from None
+
+
+class TooMuch(UsageError):
+    """A report that is too long, or takes too long. The text goes on after the name of the report."""
+
+
+def _one(sentence: Sentence, data: Data, names: Names, verdict: Verdict) -> None:
+    label = sentence.heading and not sentence.claims and not sentence.citations
+    verdict.sentences += not label
+    if len(sentence.text) > LONGEST:
+        detail = f"a sentence of {len(sentence.text)} characters; at most {LONGEST}"
+        _flag(verdict, sentence, "malformed", detail)
+    elif not label:
+        _sentence(sentence, data, names, verdict)
+    elif not _plain_heading(sentence, names):
+        _flag(verdict, sentence, "uncited", "a heading that claims")
 
 
 def _flag(verdict: Verdict, s: Sentence, kind: str, detail: str) -> None:

@@ -59,8 +59,7 @@ _MEASURES: Final = {
     "call": r"(?:tool )?calls?", "error": r"(?:tool )?errors?",
     "cost": r"dollars?|USD|cents?", "tokens": r"tokens?", "seconds": r"seconds?|minutes?|hours?|days?|ms|milliseconds?",
     "reward": r"rewards?",
-    "other": r"users?|agents?|models?|prompts?|e?-?mails?|messages?|people|files?|environments?|verifiers?|seeds?|"
-    r"categor(?:y|ies)|kinds?|steps?|points?",
+    "other": r"users|agents|models|prompts|e?-?mails|messages|people|files|environments|verifiers|seeds|categories|kinds",
 }  # fmt: skip
 _MEASURE: Final = re.compile(
     r"^\W*(?:(?:of|the|these|such|tool|other|failing|passing|more|all|scored|"

@@ -20,7 +20,7 @@ _NEGATION: Final = re.compile(
     r"contrary|hardly|deny|denies|refuted?|wrong to (?:say|claim)|mistaken|opposite)\b|n['’]t\b",
     re.IGNORECASE,
 )
-_NO_NEGATION: Final = re.compile(r"\bno (?:more|fewer|less) than\b|\bnot only\b", re.IGNORECASE)
+_NO_NEGATION: Final = re.compile(r"\bno (?:more|fewer|less) than\b|\bnot (?:only|many|much)\b", re.IGNORECASE)
 _DENIAL: Final = re.compile(
     r"\b(?:not|n['’]t|false|untrue|incorrect|wrong|mistaken|a lie)"
     r" (?:the case|true|correct|so|that|to (?:say|claim))\b"
@@ -188,7 +188,7 @@ def causal(text: str) -> bool:
 
 
 def quantifiers(text: str) -> set[str]:
-    plain = _ALL_BUT.sub(" ", _IN_ALL.sub(" ", text))
+    plain = _NO_NEGATION.sub(" ", _ALL_BUT.sub(" ", _IN_ALL.sub(" ", text)))
     tests = (("all", _ALL), ("none", _NONE), ("most", _MOST), ("half", _HALF), ("few", _FEW))
     return {name for name, pattern in tests if pattern.search(plain)}
 

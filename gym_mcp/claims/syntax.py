@@ -13,7 +13,7 @@ from gym_mcp.errors import UsageError
 
 _MARK: Final = re.compile(r"\[(claim|cite):")
 _HOLE: Final = re.compile("\ue000(\\d+)\ue001")
-_HOLE_AT_END: Final = re.compile("(?:\\s*\ue000\\d+\ue001)+(?=[.,;:!?])")
+_HOLE_AT_END: Final = re.compile("(?<![\ue001\\s])(?:\\s*\ue000\\d+\ue001)+(?=[.,;:!?])")
 _END: Final = re.compile("[.!?][\"')*_]*(?:\\s*\ue000\\d+\ue001)*(?=\\s+[A-Z0-9\"'`*(])")
 _BULLET: Final = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 _ABBREVIATED: Final = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|approx|no|resp|etc))\.$", re.IGNORECASE)
@@ -85,7 +85,8 @@ def sentences(report: str) -> list[Sentence]:
             sentence = Sentence(
                 block.line, prose, heading=block.kind in ("heading", "front"), context=block.context
             )
-            sentence.fragment, sentence.item = block.kind in ("row", "fence"), block.kind == "item"
+            sentence.fragment = block.kind in ("row", "fence")
+            sentence.item = block.kind == "item" or part.rstrip().endswith("\ue001")
             _attach(sentence, own)
             found.append(sentence)
     return found
@@ -100,6 +101,8 @@ def _visible(report: str) -> str:
 
 def _plain(prose: str) -> str:
     """Digits and letters in their plain form; what HTML and links hide between their marks is read."""
+    if len(prose) > LONGEST_READ:
+        return prose  # too long for a sentence, and flagged as that
     if "<" in prose:
         prose = _TAG.sub(lambda m: " ".join(["", *_ATTRIBUTE.findall(m.group()), ""]), prose)
     if "](" in prose:
@@ -109,6 +112,8 @@ def _plain(prose: str) -> str:
     return " ".join(prose.split())
 
 
+LONGEST_READ: Final = 10_000
+"""Characters of a sentence that is read for what HTML and links hide."""
 _TAG: Final = re.compile(r"</?[a-zA-Z][^<>]*>|<!--|-->")
 _ATTRIBUTE: Final = re.compile(
     r"(?:alt|title|summary|label|aria-label|content)\s*=\s*[\"']([^\"']*)[\"']", re.IGNORECASE

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from gym_mcp.claims import prose
 from gym_mcp.claims.evidence import Shown
 from gym_mcp.claims.prose import words
 from gym_mcp.claims.syntax import Sentence
@@ -29,6 +30,9 @@ _SAID: Final = {
     "infrastructure": (words(r"infrastructure|technical\w*"), r"fail|missing|outage|err|retried"),
     "malformed arguments": (words(r"malformed"), r"argument"),
     "unknown tools": (words(r"hallucinat\w*|unknown tools?"), r"unknown"),
+    "which try it was": (words(r"(?:first|second|third|last|final|1st|2nd) (?:try|attempt|repeat)"), r"repeat|pass_at|/\d"),
+    "chance": (words(r"luck\w*|by chance|by accident|coinciden\w*"), r"luck|chance"),
+    "other runs": (words(r"so far|to date|on record|in history"), r"before\("),
     "abortion": (words(r"abort\w*|interrupt\w*|kill(?:s|ed)"), r"fail|stop|exception|timeout"),
 }  # fmt: skip
 """Words, and what a query or a quotation about the same looks like."""
@@ -60,6 +64,9 @@ _ASKED: Final = {
 }  # fmt: skip
 
 
+_SUPERLATIVE: Final = words(r"best|worst|strongest|weakest|hardest|easiest|most (?:successful|reliable|difficult)")
+
+
 def off_topic(s: Sentence, bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tuple[str, str]]:
     """What only one of the two speaks of."""
     queries = " ".join(c.claim.query for c in shown)
@@ -69,6 +76,20 @@ def off_topic(s: Sentence, bare: str, shown: list[Shown], cited: list[Facts]) ->
             yield "topic", f"the sentence speaks of {topic}, its evidence does not"
     if not shown:
         return
+    said_outcomes = set(prose.outcomes(bare))
+    for good, asked in (
+        (True, r"pass|bucket|reward|score|answer|fail"),
+        (False, r"pass|fail|bucket|err|reward|answer|exception|timeout|missing|outage|finding"),
+    ):
+        if good in said_outcomes and not re.search(asked, evidence):
+            yield "topic", f"the sentence says what {'passed' if good else 'failed'}, its evidence does not"
+    if (
+        _SUPERLATIVE.search(bare)
+        and len(shown) < 2
+        and not cited
+        and not re.search(r"[<>]|most\(|least\(| - ", queries)
+    ):
+        yield "topic", "the sentence ranks: show what it ranks"
     text = f"{s.text} {s.context}"
     for topic, (query, named) in _ASKED.items():
         if re.search(query, queries) and not named.search(text):
