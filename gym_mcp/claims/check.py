@@ -88,7 +88,7 @@ def check_paths(report: Path, run: Path, before: Path | None = None, seconds: fl
     try:
         return check(text, open_data(run, before), seconds)
     except TooMuch as e:
-        raise UsageError(f"{report}{e}") from None
+        raise UsageError(f"{report}: {e}") from None
 
 
 def open_data(run: Path, before: Path | None = None) -> Data:
@@ -110,7 +110,7 @@ def counts_of(analysis: JSONObject) -> dict[str, int]:
 def check(report: str, data: Data, seconds: float = PATIENCE) -> Verdict:
     """The verdict on a report; `UsageError` when it takes more than `seconds` of CPU time, or is too long."""
     if len(report) > LONGEST_REPORT:
-        raise TooMuch(f": {len(report):,} characters; at most {LONGEST_REPORT:,}: split the report")
+        raise TooMuch(f"{len(report):,} characters; at most {LONGEST_REPORT:,}: split the report")
     verdict = Verdict()
     names = Names(data)
     with data.within(seconds):
@@ -124,11 +124,11 @@ def _check(report: str, data: Data, names: Names, verdict: Verdict) -> None:
             data.tick()
             _one(sentence, data, names, verdict)
         except OutOfTime as e:
-            raise TooMuch(f":{sentence.line}: {e}: split the report, or allow more (--max-seconds)") from None
+            raise TooMuch(f"line {sentence.line}: {e}: split the report, or allow more (--max-seconds)") from None
 
 
 class TooMuch(UsageError):
-    """A report that is too long, or takes too long. The text goes on after the name of the report."""
+    """A report that is too long, or takes too long."""
 
 
 def _one(sentence: Sentence, data: Data, names: Names, verdict: Verdict) -> None:

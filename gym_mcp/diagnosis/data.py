@@ -27,6 +27,9 @@ _TOLD: Final = (
     r"\b(?:option|choice|letter|answer)\s+[\"'(]?",
     r"\b(?:hint|tip|psst|spoiler|secret|cheat\w*)\b[^\n]{0,60}?[\s\"'(:=]",
 )
+_COULD_TELL: Final = re.compile(
+    r"answer|solution|truth|gold|expected|reference|correct|hint|spoiler|cheat|\bkey\b", re.IGNORECASE
+)
 _AFTER: Final = (r"(?!\w)", r"[\"')]?\s+(?:is|was|would be|it is)\b", r"(?!\w)")
 
 
@@ -89,7 +92,8 @@ def _leaks(s: Scan, scale: Scale) -> Iterator[Finding]:
 def _leaks_in_tools(s: Scan, scale: Scale) -> Iterator[Finding]:
     """Descriptions of tools that say what a task's answer is."""
     tools = s.run.manifest["environment"].get("tools") or ()
-    told = "\n".join(str(t.get("description") or "") for t in tools)
+    lines = (line for t in tools for line in str(t.get("description") or "").splitlines())
+    told = "\n".join(line for line in lines if _COULD_TELL.search(line))
     shown = [i for i, t in enumerate(s.tasks) if told and _tells(told, t)]
     if shown:
         title = "The description of a tool gives the answer away"
@@ -107,8 +111,13 @@ def _own_lines(prompts: list[str]) -> list[str]:
 
 def _tells(text: str, task: TaskFacts) -> bool:
     """Whether a text says `the answer is KEY`, or as much."""
+    low = text.casefold()
     for key in (task.key, task.chosen, *task.references):
-        core = re.escape(key.strip()) if key else ""
+        if (
+            not key or key.strip().casefold() not in low
+        ):  # most are not there: found out before any pattern is tried
+            continue
+        core = re.escape(key.strip())
         if core and re.search(_GIVEN + core + r"(?!\w)", text, re.IGNORECASE):
             return True
         # A letter is told by its case: `a` is a word.
