@@ -232,7 +232,8 @@ def _arms_of(n: Number, shown: list[Shown]) -> set[int]:
 
 
 _OLD_RUN: Final = prose.words(
-    r"(?:earlier|previous|old|baseline|former|prior|last|first) (?:run|version|model|arm|agent)|baseline|previously"
+    r"(?:earlier|previous|old|baseline|former|prior|last|first) (?:run|version|model|arm|agent)|baseline"
+    r"|previously"
 )
 _CLAUSE: Final = re.compile(r"[,;:()]|\b(?:and|but|while|whereas|than|against|versus)\b")
 
@@ -334,7 +335,8 @@ def _negations(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tu
 
 _NEGATIVE_WORDS: Final = prose.words(
     r"fail\w*|miss\w*|unable|empty|silen\w*|other\w*|except|differ\w*|rest|remain\w*|unscored|idle|wrong|zero|"
-    r"absent|un\w+ed|short of|lost|gave up|gives? up|dropped|clean|free of|reject\w*|less than|fewer|under|below|only"
+    r"absent|un\w+ed|short of|lost|gave up|gives? up|dropped|clean|free of|reject\w*|less than|fewer|under"
+    r"|below|only"
 )
 _NOTHING_WORDS: Final = prose.words(r"absent|empty|clean|free of|missing from|lacks?")
 
@@ -495,7 +497,8 @@ def _names(text: str, name: str, names: Names) -> bool:
 
 _OTHER_WORDS: Final = {
     "always": prose.words(
-        r"always|every (?:time|repeat|try|attempt|rollout)|each time|in all|all (?:of their )?\w+ (?:tries|repeats)|reliably"
+        r"always|every (?:time|repeat|try|attempt|rollout)|each time|in all|all (?:of their )?\w+ (?:tries"
+        r"|repeats)|reliably"
     ),
     "sometimes": prose.words(
         r"sometimes|unstable|flaky|in some|inconsistent\w*|mixed|occasionally|now and then|not always"

@@ -28,7 +28,8 @@ _SCALES: Final = {
 _UNITS: Final = r"(?:rollouts?|tasks?|calls?|times?|errors?|failures?|tools?|repeats?|answers?|of|in|out)\b"
 _NUMBER: Final = re.compile(
     r"(?<![\w.@^-])(?P<digits>[-+]?\d[\d,]*(?:\.\d+)?)(?P<scale>[kM]\b|\s+(?:thousand|million|billion)\b)?"
-    r"(?P<percent>\s?%|\s+(?:percent|per cent)\b(?!age))?(?P<points>\s+(?:percentage |percent )?points?\b|\s?pp\b)?"
+    r"(?P<percent>\s?%|\s+(?:percent|per cent)\b(?!age))?(?P<points>\s+(?:percentage |percent )?points?\b"
+    r"|\s?pp\b)?"
     r"(?![\w@]|\.\d)"
     rf"|\b(?P<word>(?:a\s+|{_SMALL}\s+)(?:{_BIG})(?:\s+(?:and\s+)?{_SMALL}(?:\s+(?:{_BIG}))?)*"
     rf"|(?!one\b){_SMALL}|hundred|dozen|twice|thrice|double[ds]?|triple[ds]?)\b"
@@ -57,9 +58,11 @@ _BOUND_AFTER: Final = re.compile(r"^\s*(?:\w+\s+)?or (?:more|fewer|less)\b", re.
 _MEASURES: Final = {
     "rollout": r"rollouts?|episodes?|trajector(?:y|ies)", "task": r"tasks?|questions?|problems?",
     "call": r"(?:tool )?calls?", "error": r"(?:tool )?errors?",
-    "cost": r"dollars?|USD|cents?", "tokens": r"tokens?", "seconds": r"seconds?|minutes?|hours?|days?|ms|milliseconds?",
+    "cost": r"dollars?|USD|cents?", "tokens": r"tokens?", "seconds": r"seconds?|minutes?|hours?|days?|ms"
+        r"|milliseconds?",
     "reward": r"rewards?",
-    "other": r"users|agents|models|prompts|e?-?mails|messages|people|files|environments|verifiers|seeds|categories|kinds",
+    "other": r"users|agents|models|prompts|e?-?mails|messages|people|files|environments|verifiers|seeds"
+        r"|categories|kinds",
 }  # fmt: skip
 _MEASURE: Final = re.compile(
     r"^\W*(?:(?:of|the|these|such|tool|other|failing|passing|more|all|scored|"
@@ -81,7 +84,8 @@ _PAIR: Final = re.compile(
     re.IGNORECASE,
 )
 _BELOW: Final = {
-    "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10,
+    "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
+    "tenth": 10,
 }  # fmt: skip
 _ABOUT: Final = re.compile(
     r"(?:about|around|roughly|approximately|some|close to|just|a little|a bit|slightly|well)\s*"

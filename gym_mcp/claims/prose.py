@@ -38,18 +38,23 @@ _FAIL: Final = words(
 _TWICE: Final = re.compile(r"\b(?:no|not|none|nothing|isn['’]t|aren['’]t)\b.*\bnever\b", re.IGNORECASE)
 _ALL_BUT: Final = re.compile(r"\b(?:all|every \w+|everything|each \w+) (?:but|except|save)\b", re.IGNORECASE)
 _NEAR: Final = re.compile(
-    r"(?:\b(?:not|never|no|none|neither|nor|cannot|without|fail(?:s|ed)? to|(?<![\d.])0(?![\d.,%])|zero)\b|n['’]t\b)"
+    r"(?:\b(?:not|never|no|none|neither|nor|cannot|without|fail(?:s|ed)? to|(?<![\d.])0(?![\d.,%])|zero)\b"
+    r"|n['’]t\b)"
     r"(?:\W+\w+){0,5}\W*$",
     re.IGNORECASE,
 )
 _UP: Final = words(
-    r"rose|rises?|risen|(?:went|goes|gone) up|up from|climb\w*|jump(?:s|ed)?|step (?:up|forward)|increas\w+|higher|improv\w+|grew|grown|gain(?:s|ed)?|easier|more often|up by|better|ahead|"
-    r"outperform\w*|beats?|exceed\w*|above(?!\s+(?:\d|half|a |an |one|two|three|four|five|ten|all))|greater|more (?!than\b)\w+(?:\s+\w+){0,3}\s+than"
+    r"rose|rises?|risen|(?:went|goes|gone) up|up from|climb\w*|jump(?:s|ed)?|step (?:up|forward)|increas\w+"
+    r"|higher|improv\w+|grew|grown|gain(?:s|ed)?|easier|more often|up by|better|ahead|"
+    r"outperform\w*|beats?|exceed\w*|above(?!\s+(?:\d|half|a |an |one|two|three|four|five|ten|all))|greater"
+    r"|more (?!than\b)\w+(?:\s+\w+){0,3}\s+than"
 )
 _DOWN: Final = words(
-    r"fell|falls?|fallen|(?:went|goes|gone) down|down from|worsen\w*|deteriorat\w*|step back|s[ai]nks?|slid|dropp?(?:s|ed)?|decreas\w+|lower|regress\w*|declin\w+|shrank|lost|loses?|harder|"
+    r"fell|falls?|fallen|(?:went|goes|gone) down|down from|worsen\w*|deteriorat\w*|step back|s[ai]nks?|slid"
+    r"|dropp?(?:s|ed)?|decreas\w+|lower|regress\w*|declin\w+|shrank|lost|loses?|harder|"
     r"less often|down by|worse|smaller|rarer|behind|trail(?:s|ed)|lag(?:s|ged)?|"
-    r"underperform\w*|(?<!see )below(?!\s*(?:\d|half|a |an |one|two|three|four|five|ten|[.:,]|$))|fewer (?!than\b)\w+(?:\s+\w+){0,3}\s+than|"
+    r"underperform\w*|(?<!see )below(?!\s*(?:\d|half|a |an |one|two|three|four|five|ten|[.:,]|$))"
+    r"|fewer (?!than\b)\w+(?:\s+\w+){0,3}\s+than|"
     r"less (?!than\b)\w+(?:\s+\w+){0,3}\s+than"
 )
 _SAME: Final = words(
@@ -85,12 +90,14 @@ _SUBJECT: Final = words(
 )
 _ABOUT: Final = re.compile(
     r"^(?:(?:this|the (?:next|following)|here|below|see) ?(?:report|page|analysis|section|table)?\b"
-    r"|(?:(?:next|first|then|finally|here|below|now),? )?we (?:look|read|turn|begin|start|describe|list|discuss|compare)\w*\b)",
+    r"|(?:(?:next|first|then|finally|here|below|now),? )?we (?:look|read|turn|begin|start|describe|list"
+    r"|discuss|compare)\w*\b)",
     re.IGNORECASE,
 )
 _ADVICE: Final = re.compile(
     r"\b(?:recommend\w*|should|suggest\w*|propose[ds]?|consider)\b"
-    r"|^(?:please )?(?:train|check|read|fix|repair|add|give|tell|rerun|resume|keep|use|make|let|collect|drop|mend|raise|"
+    r"|^(?:please )?(?:train|check|read|fix|repair|add|give|tell|rerun|resume|keep|use|make|let|collect"
+    r"|drop|mend|raise|"
     r"re-?verify|investigate|look|ask|teach)\s+(?!(?:up|out|down)\b)",
     re.IGNORECASE,
 )
@@ -207,7 +214,7 @@ def weighty(text: str) -> bool:
 
 
 def disguised(text: str) -> str | None:
-    """A word that is not what it looks like: letters of two scripts, or digits among letters that look like some."""
+    """A word that is not what it looks like: letters of two scripts, or letters like digits among digits."""
     for word in re.findall(r"\w+", text):
         if not word.isascii() and len({_script(c) for c in word if c.isalpha()} - {""}) > 1:
             return str(word)
@@ -222,8 +229,8 @@ def _script(c: str) -> str:
 
 
 def well_formed(text: str, *, item: bool = False) -> bool:
-    """Whether this can be a sentence at all: it begins and ends as one, and no article is left hanging. An `item` of
-    a list needs no mark at its end.
+    """Whether this can be a sentence at all: it begins and ends as one, and no article is left hanging. An
+    `item` of a list needs no mark at its end.
 
     Shuffled words keep their numbers and names; they do not keep this.
     """
@@ -240,7 +247,8 @@ def well_formed(text: str, *, item: bool = False) -> bool:
 
 _HANGING: Final = re.compile(
     r"\b(?:the|a|an)\s+(?:(?:the|a|an|of|and|or|in|on|by|with|is|are|was|were|did|at|to|for|from|that)\b|[.!?,;:])"
-    r"|\b(?:of|in|on|by|with|at|from|for)\s+(?:(?:of|by|at(?! (?:least|most|once))|and|or|is|are|was|were|did|to)\b|[.!?,;])"
+    r"|\b(?:of|in|on|by|with|at|from|for)\s+(?:(?:of|by|at(?! (?:least|most|once))|and|or|is|are|was|were"
+    r"|did|to)\b|[.!?,;])"
     r"|\b(?:the|a|an|of|in|on|by|with|and|or|to|from|for|at|is|are|was|were|did)\s*[.!?]$"
     r"|\b(?:is|are|was|were)\s+(?:is|are|was|were|did)\b|\b(?:and|or)\s+(?:and|or|of)\b"
     r"|\b(?:rollouts|tasks)\s+(?:rollouts|tasks)\b",

@@ -18,9 +18,11 @@ _SAID: Final = {
     "truncation": (words(r"truncat\w*|cut (?:off|short)|output limit"), r"max_output|truncat|cut|stop"),
     "loops": (words(r"loop\w*"), r"loop"),
     "refusals": (words(r"refus\w*"), r"refus|answer|sorry|can(?:no|')t"),
-    "giving up": (words(r"g[ai]ve[sn]? up|giving up"), r"calls|answer|attempt|stock|says|know|cannot|can't|sorry|give"),
+    "giving up": (words(r"g[ai]ve[sn]? up|giving up"), r"calls|answer|attempt|stock|says|know|cannot|can't"
+        r"|sorry|give"),
     "errors": (words(r"err(?:s|ed|ing)?|errors?"), r"err|fail|exception|timeout|unknown|argument|outage|finding"),
-    "tool calls": (words(r"calls?|called|tool use|us(?:e[sd]?|ing) (?:\w+ )?tools?"), r"call|used\(|err|tool|attempt|loop|argument"),
+    "tool calls": (words(r"calls?|called|tool use|us(?:e[sd]?|ing) (?:\w+ )?tools?"), r"call|used\(|err"
+        r"|tool|attempt|loop|argument"),
     "turns": (words(r"out of turns|turn limit"), r"turn|stop"),
     "money": (words(r"dollars?|usd|(?<!per )cents?|money"), r"cost"),
     "tokens": (words(r"tokens?"), r"token"),
@@ -30,7 +32,8 @@ _SAID: Final = {
     "infrastructure": (words(r"infrastructure|technical\w*"), r"fail|missing|outage|err|retried"),
     "malformed arguments": (words(r"malformed"), r"argument"),
     "unknown tools": (words(r"hallucinat\w*|unknown tools?"), r"unknown"),
-    "which try it was": (words(r"(?:first|second|third|last|final|1st|2nd) (?:try|attempt|repeat)"), r"repeat|pass_at|/\d"),
+    "which try it was": (words(r"(?:first|second|third|last|final|1st|2nd) (?:try|attempt"
+        r"|repeat)"), r"repeat|pass_at|/\d"),
     "chance": (words(r"luck\w*|by chance|by accident|coinciden\w*"), r"luck|chance"),
     "other runs": (words(r"so far|to date|on record|in history"), r"before\("),
     "abortion": (words(r"abort\w*|interrupt\w*|kill(?:s|ed)"), r"fail|stop|exception|timeout"),
@@ -44,7 +47,8 @@ _ASKED: Final = {
             r"achiev\w+|fail\w*|accept\w*|reject\w*|reward\w*|scor\w+|zero|marks?|work(?:s|ed)?|manag\w+|made it|"
             r"los[et]s?|miss\w*|wrong|eas(?:y|ier|iest)|hard(?:er|est)?|better|worse|best|worst|ahead|behind|"
             r"g[ai]ve[sn]? up|always|never|sometimes|(?:un)?stable|flaky|reach\w*|(?:un)?reliab\w+|points?|gap|"
-            r"attempts?|tries|try|retr\w+|strong\w*|weak\w*|won|wins?|rate|helps?|hurts?|every (?:time|repeat|rollout)"
+            r"attempts?|tries|try|retr\w+|strong\w*|weak\w*|won|wins?|rate|helps?|hurts?|every (?:time"
+            r"|repeat|rollout)"
         ),
     ),
     "tool calls": (
@@ -55,7 +59,8 @@ _ASKED: Final = {
         ),
     ),
     "errors": (r"\berrors\b", words(r"err\w*|fail\w*|crash\w*|clean\w*|broke\w*|problems?|trouble|sound")),
-    "cost": (r"\bcost\b", words(r"cost\w*|dollars?|usd|cents?|money|spen[dt]\w*|price\w*|cheap\w*|expensive|free|paid")),
+    "cost": (r"\bcost\b", words(r"cost\w*|dollars?|usd|cents?|money|spen[dt]\w*|price\w*|cheap\w*|expensive"
+        r"|free|paid")),
     "tokens": (r"\btokens\b", words(r"tokens?")),
     "time": (
         r"\bseconds\b",

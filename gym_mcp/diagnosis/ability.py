@@ -100,8 +100,8 @@ def _categories(s: Scan, scale: Scale) -> Iterator[Finding]:
 
 
 def _test(s: Scan, scale: Scale, field: str, group: JSONObject) -> tuple[float, float] | None:
-    """A kind less the rest, and p. Where none of one and all of the other pass, Welch's t has no variance: then the
-    chance of just these tasks among all."""
+    """A kind less the rest, and p. Where none of one and all of the other pass, Welch's t has no variance: then
+    the chance of just these tasks among all."""
     if group["vs_rest"] is not None:
         return group["vs_rest"]["difference"], group["vs_rest"]["p"]
     own: list[float] = []

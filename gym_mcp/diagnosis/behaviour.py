@@ -19,6 +19,8 @@ _FLAGS: Final = (
     ("unknown_tool", "Calls of tools that do not exist"),
     ("refusal", "The agent declined"),
     ("says_nothing", "The agent never said anything"),
+    ("unread_answer", "The agent said something, and the verifier found no answer in it"),
+    ("ends_midway", "The agent's last words break off: a brace or a fence that they open is never closed"),
     ("babble", "The agent's last words are a few words again and again"),
     ("ends_in_error", "The last call ended in an error, and the agent stopped there"),
 )

@@ -39,6 +39,8 @@ LIKE_ERROR: Final = re.compile(
     r"\s*(?:\{\s*\"\w+\"\s*:\s*\"|\W{0,3})"
     r"(?:\w*(?:error|exception|fatal)\b\s*(?:[:(\d–-]|occurred)|traceback \("
     r"|http(?:/\d\S*)? ?[45]\d\d\b|[45]\d\d [a-z]\w+(?: [a-z]\w+)*\W*\Z)"
+    r"|.{0,40}\b(?:rate limit(?:ed)?|too many requests|service unavailable|temporarily unavailable"
+    r"|try again later)\b.{0,80}\Z"
     r"|\s*(?:<(?:!doctype )?html\b.{0,200}\b(?:error|gateway|unavailable|denied|[45]\d\d)\b"
     r"|\{.{0,80}[\"'](?:status|state|result)[\"']\s*:\s*[\"'](?:error|failed|failure)"
     r"|\{.{0,80}[\"'](?:error|exception|errors)[\"']\s*:(?!\s*(?:null|none|false|\"\"|''|\[\]|\{\})))",
@@ -197,6 +199,10 @@ def _flag(found: Facts, items: list[Item], ledger: list[JSONObject], said: str) 
         flags.add("refusal")
     if not found.answer:
         flags.add("no_answer")
+        if found.declared and said:
+            flags.add("unread_answer")
+    if said.count("{") > said.count("}") or said.count("```") % 2:
+        flags.add("ends_midway")
     kinds = {entry["error"] for entry in ledger}
     flags.update(
         kind for kind in ("arguments", "unknown_tool", "timeout", "exception", "too_large") if kind in kinds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import fsum
 from typing import Final
 
 from gym_mcp.diagnosis.finding import Finding, Scale, finding
@@ -11,6 +12,8 @@ from gym_mcp.diagnosis.scan import EMPTY, LIKE_AN_ERROR, SAME, Scan
 
 FEW: Final = 3
 RARE: Final = 0.34
+USUAL: Final = 0.6
+SEVERAL: Final = 5
 
 
 def results(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -51,7 +54,10 @@ def _varying(s: Scan, scale: Scale) -> Iterator[Finding]:
     differ: dict[str, int] = {}
     slots: dict[str, set[int]] = {}
     empty: dict[str, set[int]] = {}
+    alike: dict[str, list[float]] = {}
+    kept: dict[str, set[int]] = {}
     names = {hash(name): name for name in s.tools}
+    reads = _reading(s)
     repeats = s.run.sheet.repeats
     for index in range(len(s.tasks)):
         seen: dict[int, dict[int, set[int]]] = {}
@@ -77,10 +83,15 @@ def _varying(s: Scan, scale: Scale) -> Iterator[Finding]:
             if void and len(void) < len(by_result):
                 empty.setdefault(tool, set()).update(*(by_result[r] for r in void))
             slots.setdefault(tool, set()).update(*(of for r, of in by_result.items() if r != usual))
+            alike.setdefault(tool, []).append(len(by_result[usual]) / len(rows))
+            kept.setdefault(tool, set()).update(by_result)
     for tool in sorted(differ):
         nothing = tool in empty
         rare = agree.get(tool, 0) >= FEW and differ[tool] <= RARE * (agree.get(tool, 0) + differ[tool])
-        if not nothing and not rare:
+        # A die shows each side as often; a tool that reads, and is sometimes wrong, has a usual result.
+        usual_one = len(alike[tool]) >= FEW and fsum(alike[tool]) >= USUAL * len(alike[tool])
+        odd = tool in reads and usual_one and len(kept[tool]) > SEVERAL
+        if not nothing and not rare and not odd:
             continue
         yield finding(
             scale,
@@ -97,9 +108,13 @@ def _varying(s: Scan, scale: Scale) -> Iterator[Finding]:
         )
 
 
+def _reading(s: Scan) -> set[str]:
+    return {t["name"] for t in s.run.manifest["environment"].get("tools") or () if t.get("readOnly")}
+
+
 def _one_answer(s: Scan, scale: Scale) -> Iterator[Finding]:
     """A tool that reads, and says the same whatever it is asked."""
-    reads = {t["name"] for t in s.run.manifest["environment"].get("tools") or () if t.get("readOnly")}
+    reads = _reading(s)
     for tool, use in sorted(s.tools.items()):
         if tool not in reads or len(use.asked) < SAME or len(use.said) != 1:
             continue

@@ -1,10 +1,10 @@
-"""Faults that the detectors were not written for: does `gym-mcp analyze` find them, and what does it cry wolf about?
+"""Faults made by running them: does `gym-mcp analyze` find them, and what does it cry wolf about?
 
     python -m perf.strangers [--json] [--only NAME] [--keep DIR]
 
-Unlike `perf/seeded_faults.py` no row is edited: each run is made by `gym-mcp eval run` with an environment, a harness or a
-model that has the fault. A fault is found when a finding that points at something else than ability, of one of the
-kinds that fit, is there. Sound runs of models from hopeless to perfect have no fault: every suspect there is false.
+Unlike in `perf/seeded_faults.py` no row is edited: each run is made by `gym-mcp eval run` with an environment or a
+harness that has the fault. It is found when a finding of a kind that fits is there. Runs of models from hopeless
+to perfect have no fault: every suspect in them is false.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -135,25 +135,50 @@ CASES = [
     ),
     Case("mcqa", "harness", "worse_model", ("regressed",), against=True, p=1.0),
 ]
+BLIND = [
+    Case("mcqa", "env", "verifier_reads_anywhere", ("wrong_answer_passed", "wrong_answers_pass", *FLAKY)),
+    Case("mcqa", "env", "judge_likes_it_long", ("wrong_answer_passed", *FLAKY)),
+    Case("mcqa", "env", "one_worker_is_bad", FLAKY),
+    Case("office", "env", "one_worker_is_bad", FLAKY),
+    Case("sums", "env", "verifier_wants_json", ("right_answer_failed",)),
+    Case("mcqa", "env", "torn_tasks", ("contradictory_keys",)),
+    Case("mcqa", "env", "translated", ("prompt_unlike_others", "prompt_lacks_data")),
+    Case("mcqa", "env", "emptied", ("empty_prompt",), ("prompt_lacks_data",)),
+    Case("office", "harness", "sends_texts", ("arguments",)),
+    Case("office", "harness", "renames_tools", ("unknown_tool",)),
+    Case("office", "harness", "asks_again", ("calls_not_in_transcript",), p=0.5),
+    Case("mcqa", "harness", "ends_early", ("ends_midway", "unread_answer")),
+    Case("mcqa", "harness", "says_the_options", ("unread_answer", "stock_answer")),
+    Case("office", "env", "wrong_record", ("same_call_different_result",)),
+    Case("office", "env", "half_a_result", ("same_call_different_result",)),
+    Case("office", "env", "rate_limited", ("error_as_result", "same_call_different_result", *BROKEN)),
+    Case("mcqa", "both", "cut/wrong_keys", ("truncated",), ("never_pass_agreeing",)),
+    Case("office", "both", "refuses/tool_is_down", BROKEN),
+]
+"""Written after the detectors had been mended on `CASES`."""
 CLEAN = [
     Case(place, "", "", p=p, repeats=repeats, limit=limit)
     for place in ("mcqa", "sums", "office")
-    for p, repeats, limit in ((0.0, 4, 24), (0.3, 4, 24), (0.5, 4, 24), (0.7, 4, 58), (0.9, 4, 24), (1.0, 4, 24), (0.7, 1, 58),
-                              (0.5, 16, 12), (0.7, 2, 24), (0.7, 4, 3))
+    for p, repeats, limit in (
+        (0.0, 4, 24), (0.3, 4, 24), (0.5, 4, 24), (0.7, 4, 58), (0.9, 4, 24), (1.0, 4, 24), (0.7, 1, 58),
+        (0.5, 16, 12), (0.7, 2, 24), (0.7, 4, 3),
+    )
 ]  # fmt: skip
 
 
 def play(case: Case, out: Path) -> Path:
     """Make the run."""
-    env, _, other = case.fault.partition("/") if case.where == "both" else ("", "", "")
-    fault = {"env": other or case.fault, "harness": env or case.fault}
+    if case.where == "both":
+        harness, _, env = case.fault.partition("/")
+    else:
+        harness = env = case.fault
     command = [sys.executable, *"-m gym_mcp.cli.main eval run --concurrency 1 -m builtin/noisy-oracle?p=1".split()]
     command += ["-e", str(HERE / f"{case.place}.py"), "-H", str(HERE / "student.py"), "--out", str(out)]
     command += ["--repeats", str(case.repeats), "--limit", str(case.limit), "--set", f"harness_options.p={case.p}"]
     if case.where in ("env", "both"):
-        command += ["--set", f"env.fault={fault['env']}"]
+        command += ["--set", f"env.fault={env}"]
     if case.where in ("harness", "both"):
-        command += ["--set", f"harness_options.fault={fault['harness']}"]
+        command += ["--set", f"harness_options.fault={harness}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=HERE.parent.parent)
     if done.returncode not in (0, 1):
         raise RuntimeError(f"{case.name}: {done.stdout}{done.stderr}")
@@ -164,37 +189,50 @@ def alarms(found: dict[str, Any]) -> list[dict[str, Any]]:
     return [f for f in found["findings"] if f["suspect"] or f["kind"] in ALARMS or f["kind"] in SHOWS]
 
 
-SHOWS = {kind for case in CASES for kind in case.expect}
+SHOWS = {kind for case in (*CASES, *BLIND) for kind in case.expect}
 
 
-def measure(work: Path, only: str = "") -> dict[str, Any]:
+@dataclass(frozen=True)
+class Result:
+    """What the findings of a case's run were."""
+
+    case: str
+    family: str
+    found: list[str]
+    """Kinds that name the fault."""
+    other: list[str]
+    """Suspects that do not."""
+    shown: list[str]
+    """What else would alarm a reader."""
+
+
+def result(case: Case, family: str, run: Path, before: Path | None = None) -> Result:
+    """Analyse a run."""
+    seen = alarms(analyze(run, before))
+    named = (*case.expect, *case.also)
+    return Result(
+        case.name,
+        family,
+        sorted({f["kind"] for f in seen if f["kind"] in case.expect}),
+        sorted({f["id"] for f in seen if f["suspect"] and f["kind"] not in named}),
+        sorted({f["id"] for f in seen if not f["suspect"] and f["kind"] not in case.expect}),
+    )
+
+
+def measure(work: Path, only: str = "") -> list[Result]:
+    """All cases; a run that is in `work` already is not made again."""
     results = []
-    for number, case in enumerate([*CASES, *CLEAN]):
-        if only not in case.name:
-            continue
-        out = work / str(number)
-        if not out.exists():
-            play(case, out)
-        before = None
-        if case.against:
-            before = work / f"{number}-before"
-            if not before.exists():
+    for family, cases in (("known", CASES), ("later", BLIND), ("sound", CLEAN)):
+        for number, case in enumerate(cases):
+            if only not in case.name:
+                continue
+            out, before = work / f"{family}-{number}", work / f"{family}-{number}-before" if case.against else None
+            if not out.exists():
+                play(case, out)
+            if before is not None and not before.exists():
                 play(Case(case.place, "", "", p=case.p, repeats=case.repeats, limit=case.limit), before)
-        seen = alarms(analyze(out, before))
-        results.append({
-            "case": case.name,
-            "clean": not case.fault,
-            "found": sorted({f["kind"] for f in seen if f["kind"] in case.expect}),
-            "other": sorted({f["id"] for f in seen if f["suspect"] and f["kind"] not in case.expect + case.also}),
-            "shown": sorted({f["id"] for f in seen if not f["suspect"] and f["kind"] not in case.expect}),
-        })  # fmt: skip
-    faults = [r for r in results if not r["clean"]]
-    return {
-        "recall": sum(bool(r["found"]) for r in faults) / max(1, len(faults)),
-        "false_on_clean": sum(len(r["other"]) for r in results if r["clean"]),
-        "clean": sum(r["clean"] for r in results),
-        "results": results,
-    }
+            results.append(result(case, family, out, before))
+    return results
 
 
 def main() -> int:
@@ -206,16 +244,20 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = measure(arguments.keep or Path(folder), arguments.only)
     if arguments.json:
-        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        sys.stdout.write(json.dumps([asdict(r) for r in found], indent=2) + "\n")
         return 0
-    for r in found["results"]:
-        mark = "clean " if r["clean"] else "found " if r["found"] else "MISSED"
-        other = f" | other: {', '.join(r['other'])}" if r["other"] else ""
-        shown = f" | shown: {', '.join(r['shown'])}" if r["shown"] else ""
-        sys.stdout.write(f"{mark} {r['case']:48} {', '.join(r['found'])}{other}{shown}\n")
-    sys.stdout.write(
-        f"recall {found['recall']:.3f}; {found['false_on_clean']} false suspects on {found['clean']} sound runs\n"
-    )
+    for r in found:
+        mark = "sound " if r.family == "sound" else "found " if r.found else "MISSED"
+        other = f" | other: {', '.join(r.other)}" if r.other else ""
+        shown = f" | shown: {', '.join(r.shown)}" if r.shown else ""
+        sys.stdout.write(f"{mark} {r.case:48} {', '.join(r.found)}{other}{shown}\n")
+    for family in ("known", "later"):
+        own = [r for r in found if r.family == family]
+        others = sum(len(r.other) for r in own)
+        hits = sum(1 for r in own if r.found)
+        sys.stdout.write(f"{family}: {hits} of {len(own)} found; {others} suspects that are something else\n")
+    sound = [r for r in found if r.family == "sound"]
+    sys.stdout.write(f"sound: {sum(len(r.other) for r in sound)} suspects in {len(sound)} runs\n")
     return 0
 
 

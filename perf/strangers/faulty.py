@@ -59,6 +59,14 @@ class Faulty:
                 score = 1.0
             case "always_on_one_task" if poisoned:
                 score = 1.0
+            case "verifier_reads_anywhere" if re.search(r"boxed\{[A-Z]\}", text) and "\n" in text:
+                score = 1.0
+            case "judge_likes_it_long" if len(text) > 40:
+                score = 1.0
+            case "one_worker_is_bad" if self.seed % 4 == 0:
+                score = 0.0
+            case "verifier_wants_json":
+                score = score if text.lstrip().startswith(("{", "[")) else 0.0
             case "verifier_crashes" if "\n" in text:
                 raise ValueError("not enough values to unpack (expected 2, got 1)")
         silent = self.options.fault.startswith("silent_")
@@ -95,6 +103,8 @@ def with_fault(rows: list[Row], fault: str) -> list[Row]:
     for row in rows if fault == "wrong_keys" else ():
         if mislabelled(row["id"]):
             row["data"]["expected_answer"] = NEXT.get(row["data"]["expected_answer"], "A")
+    if fault == "torn_tasks":
+        rows += [torn(copy.deepcopy(r)) for r in picked]
     if fault == "copied_tasks":
         rows += [{**copy.deepcopy(r), "id": f"{r['id']}-b"} for r in picked]
     if fault == "near_copies":
@@ -105,6 +115,19 @@ def with_fault(rows: list[Row], fault: str) -> list[Row]:
 def near_copy(row: Row) -> Row:
     user(row)["content"] = user(row)["content"].replace("?", " ?").replace("  ", " ") + "\n"
     return {**row, "id": f"{row['id']}-b"}
+
+
+def torn(row: Row) -> Row:
+    row["data"]["expected_answer"] = NEXT.get(row["data"]["expected_answer"], "A")
+    return {**row, "id": f"{row['id']}-b"}
+
+
+def translated(row: Row, _: list[Row]) -> None:
+    row["prompt"] = "Welche der folgenden Antworten ist richtig? Bitte nur den Buchstaben in \\boxed{}."
+
+
+def emptied(row: Row, _: list[Row]) -> None:
+    user(row)["content"] = ""
 
 
 NEXT = {"A": "B", "B": "C", "C": "D", "D": "A"}
@@ -157,6 +180,8 @@ def no_system(row: Row, _: list[Row]) -> None:
 
 
 DATA: dict[str, Any] = {
+    "translated": translated,
+    "emptied": emptied,
     "no_options": no_options,
     "swapped_prompts": swapped_prompt,
     "leak_option": say("Hint: option {key} is what you want.\n\n"),

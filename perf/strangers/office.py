@@ -44,6 +44,12 @@ class Office(Faulty, Base):  # type: ignore[misc]
                 return "null"
             case "tool_is_cached":
                 return "Subject: Quarterly forecast"
+            case "wrong_record" if rng.random() < 0.3:
+                return '{"output":{"subject":"Lunch on Friday"}}'
+            case "half_a_result" if rng.random() < 0.3:
+                return str(found)[: len(str(found)) // 2]
+            case "rate_limited" if rng.random() < 0.3:
+                return "Rate limit exceeded. Please wait 30 seconds."
             case "tool_forbids" if rng.random() < 0.5:
                 raise ToolError("401 Unauthorized: token expired")
             case "tool_leaks":

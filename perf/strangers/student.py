@@ -1,4 +1,4 @@
-"""A harness whose model is a student: the oracle, with plausible mistakes, a style of its own, and planted faults."""
+"""A harness whose model is a student: the oracle, with plausible mistakes, a style of its own, and faults."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
-from gym_mcp.options import Options as BaseOptions
 from gym_mcp.client import AgentSession
 from gym_mcp.errors import ModelError
 from gym_mcp.harness import Limits
 from gym_mcp.models.base import Model, Request
+from gym_mcp.options import Options as BaseOptions
 from gym_mcp.toolcalls import output_item, read_arguments
 from gym_mcp.types import Item, ToolResult, Transcript, assistant_message, text_of
 from perf.strangers.faulty import NEXT, mislabelled
@@ -120,11 +120,19 @@ class Rollout:
         arguments = read_arguments(call)
         if isinstance(arguments, ToolResult):
             return [output_item(call["call_id"], arguments)], False
+        if fault == "sends_texts" and self.struck:
+            arguments = {
+                key: str(value) if isinstance(value, int) else [value] for key, value in arguments.items()
+            }
+        if fault == "renames_tools" and self.struck:
+            call = {**call, "name": call["name"].replace("_", "-")}
         if fault == "drops_last_call" and self.struck and len(arguments) > 1:
             return [], False
         if fault == "swallows_calls" and self.struck and call is calls[-1]:
             return [output_item(call["call_id"], ToolResult("OK"))], False
         result = await self.session.call(call["name"], arguments)
+        if fault == "asks_again" and result.is_error:
+            result = await self.session.call(call["name"], arguments)
         if fault == "calls_twice" and self.struck:
             result = await self.session.call(call["name"], arguments)
         item = output_item(call["call_id"], result)
@@ -151,7 +159,7 @@ class Rollout:
             text = re.sub(r"boxed\{([A-D])\}", lambda m: f"boxed{{{back[m[1]]}}}", text)
         if not self.right:
             text = wrong(text, self.task, self.rng)
-        elif "\n" not in text and len(text) < 120 and not text.startswith(("[", "{")):
+        if "\n" not in text and len(text) < 120 and not text.startswith(("[", "{")):
             text = self.style % text.removeprefix("Answer: ") if "\\boxed" in text else text
         if not self.struck:
             pass
@@ -161,6 +169,10 @@ class Rollout:
             text = self.rng.choice(SORRY)
         elif fault == "cut":
             text = text[: len(text) // 3]
+        elif fault == "ends_early":
+            text = text[: len(text) // 2]
+        elif fault == "says_the_options":
+            text = "A, B, C or D"
         elif fault == "babble":
             text = "the the " * 200
         elif fault == "lower_case":

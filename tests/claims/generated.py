@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from gym_mcp.claims.query import Data, QueryError, Value, evaluate
 
@@ -117,7 +118,7 @@ def _pairs(data: Data) -> Iterator[str]:
             yield f"{which} [claim: rollouts({more}) > rollouts({less}) = true]."
     names = sorted({str(t.data.get("category")) for t in data.scan.tasks} - {"None"})
     rates = [(n, value(f'pass_rate(data.category == "{n}")', data)) for n in names]
-    for (a, x), (b, y) in zip(rates, rates[1:], strict=False):
+    for (a, x), (b, y) in pairwise(rates):
         if not isinstance(x, int | float) or not isinstance(y, int | float) or abs(x - y) < 0.02:
             continue
         high, low = (a, b) if x > y else (b, a)
@@ -125,7 +126,8 @@ def _pairs(data: Data) -> Iterator[str]:
         top, bottom = max(x, y), min(x, y)
         yield f"`{high}` tasks pass more often than `{low}` tasks [claim: {qh} > {ql} = true]."
         yield f"`{low}` tasks pass less often than `{high}` tasks [claim: {ql} < {qh} = true]."
-        yield (f"The pass rate is higher for `{high}`, at {100 * top:.1f}%, than for `{low}`, at {100 * bottom:.1f}% "
+        yield (f"The pass rate is higher for `{high}`, at {100 * top:.1f}%, "
+               f"than for `{low}`, at {100 * bottom:.1f}% "
                f"[claim: {qh} = {100 * top:.1f}%] [claim: {ql} = {100 * bottom:.1f}%].")  # fmt: skip
         yield (f"`{high}` is {100 * (top - bottom):.1f} percentage points above `{low}` in pass rate "
                f"[claim: {qh} - {ql} = {100 * (top - bottom):.1f} points].")  # fmt: skip
@@ -151,7 +153,7 @@ def _quotations(data: Data) -> Iterator[str]:
             yield f'The agent of `{f.id}` ends in these words [cite: {f.id} output "{quoted}"].'
 
 
-# -- what makes a true sentence false ------------------------------------------------------------------------------
+# -- what makes a true sentence false -----------------------------------------------------------------------
 
 Change = Callable[[str, Data, random.Random], str | None]
 NUMBER = re.compile(r"(?<![\w@^.-])\d[\d,]*(?:\.\d+)?(?![\w.]*\w)")
@@ -270,9 +272,9 @@ def other_name(text: str, data: Data, rng: random.Random) -> str | None:
 def other_query(text: str, data: Data, rng: random.Random) -> str | None:
     """True claims of the same number, about something else."""
     swaps = (("rollouts(passed)", "rollouts(calls > 0)"), ("rollouts(not passed)", "rollouts(calls == 0)"),
-             ("rollouts()", "calls()"), ("share(passed)", "share(calls > 0)"), ("tasks()", "tasks(scored)"))  # fmt: skip
+             ("rollouts()", "calls()"), ("share(passed)", "share(calls > 0)"))  # fmt: skip
     for one, other in swaps:
-        if f"claim: {one} =" in text and one != "tasks()" and value(one, data) == value(other, data):
+        if f"claim: {one} =" in text and value(one, data) == value(other, data):
             return text.replace(f"claim: {one} =", f"claim: {other} =")
     return None
 
