@@ -97,6 +97,10 @@ _ABOVE: Final = re.compile(r"(?:more than|over|above)\s*$", re.IGNORECASE)
 _UNDER: Final = re.compile(r"(?:less than|fewer than|under|below|nearly|almost|not quite)\s*$", re.IGNORECASE)
 
 
+CLAUSE: Final = re.compile(r"[,;:()]|\b(?:and|but|while|whereas|than|against|versus)\b")
+"""What parts the clauses of a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
     """A number in prose. `bound`: it says how much is counted (`more than 5 calls`), not how many there are."""
