@@ -27,7 +27,7 @@ def disagreements(
     yield from _negations(bare, shown, cited)
     yield from _outcomes(bare, shown, cited)
     yield from sides(bare, shown)
-    yield from _quantifiers(bare, shown, names)
+    yield from _quantifiers(bare, shown, cited, names)
     yield from _entities(s, mentioned, shown, cited, names)
     yield from off_topic(s, bare, shown, cited)
     yield from _quotations(s, names)
@@ -71,7 +71,8 @@ def _negations(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tu
 
 _NEGATIVE_WORDS: Final = prose.words(
     r"fail\w*|miss\w*|unable|empty|silen\w*|other\w*|except|differ\w*|rest|remain\w*|unscored|idle|wrong|zero|"
-    r"absent|un\w+ed|short of|lost|gave up|gives? up|dropped|clean|free of|reject\w*|less than|fewer|under"
+    r"absent|unsuccessful\w*|un\w+ed|"
+    r"short of|lost|gave up|gives? up|dropped|clean|free of|reject\w*|less than|fewer|under"
     r"|below|only"
 )
 _NOTHING_WORDS: Final = prose.words(r"absent|empty|clean|free of|missing from|lacks?")
@@ -87,6 +88,8 @@ def _outcomes(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tup
     if asked and both:
         if set(said) != {True, False}:
             yield "outcome", "the query compares what passed with what did not, the sentence does not"
+        elif any(_other_way(said, bare, c) for c in shown if len(c.outcomes) == 2):
+            yield "outcome", "the sentence compares them the other way"
     elif asked:
         if not set(said) & set(asked) or (len(said) == len(asked) and said != asked):
             yield "outcome", "the sentence and its queries disagree on what passed and what did not"
@@ -94,6 +97,12 @@ def _outcomes(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tup
         known = {f.passed for f in cited}
         if not set(said) <= known:
             yield "outcome", "the rollouts that are quoted did not end like this"
+
+
+def _other_way(said: list[bool], bare: str, c: Shown) -> bool:
+    """Whether `more A than B` is asked the other way round."""
+    way = prose.direction(bare)
+    return bool(way and c.direction) and (said[0] == c.outcomes[0]) != (way == c.direction)
 
 
 def _turned(c: Shown, every: bool) -> bool:
@@ -105,8 +114,10 @@ def _turned(c: Shown, every: bool) -> bool:
 _COUNTS: Final = re.compile(r"\s*(?:before\()?(?:rollouts|tasks|share|bucket|finding|pass_\w+)\(")
 
 
-def _quantifiers(bare: str, shown: list[Shown], names: Names) -> Iterator[tuple[str, str]]:
+def _quantifiers(bare: str, shown: list[Shown], cited: list[Facts], names: Names) -> Iterator[tuple[str, str]]:
     said = prose.quantifiers(bare)
+    if said & {"all", "most", "half", "few"} and cited and not shown:
+        yield "quantifier", "a quotation shows one rollout, not how many"
     if not said or not shown:
         return
     share = _share(shown)
@@ -124,6 +135,7 @@ def _quantifiers(bare: str, shown: list[Shown], names: Names) -> Iterator[tuple[
         "most": share is not None and share > 0.5,
         "half": share is not None and 0.4 <= share <= 0.6,
         "few": share is not None and share < 0.5,
+        "many": not zero or prose.negations(bare) > 0,
     }
     for name in sorted(said):
         if not tests[name]:
@@ -201,6 +213,7 @@ _OTHER_WORDS: Final = {
     ),
     "never": prose.words(r"never|in no|no (?:repeat|rollout|attempt|try)|not once|unsolved|nobody"),
     "max_output_tokens": prose.words(r"truncat\w*|cut (?:off|short)|output limit"),
+    "completed": prose.words(r"complet\w*|by (?:it|them)sel(?:f|ves)|finish\w*|ended"),
     "timeout": prose.words(r"tim(?:ed|es|e|ing)[- ]?out\w*|hung|hangs?"),
     "max_turns": prose.words(r"turns?"),
 }

@@ -44,8 +44,8 @@ class Shown:
     """Numbers that the query compares with."""
     limits: list[tuple[str, float]] = field(default_factory=list)
     """The same with the way that it compares, as `numerals.limit` gives it."""
-    outcomes: set[bool] = field(default_factory=set)
-    """What of passing and not passing it asks for."""
+    outcomes: list[bool] = field(default_factory=list)
+    """What of passing and not passing it asks for, in order, each once."""
     measures: set[str] = field(default_factory=set)
     """What it counts or sums; empty where that cannot be told."""
     aggregates: set[str] = field(default_factory=set)
@@ -122,7 +122,7 @@ def _walk(node: ast.AST, shown: Shown, positive: bool) -> None:
         return
     if isinstance(node, ast.Name) and node.id in ("passed", "failed"):
         shown.outcome = positive if node.id == "passed" else not positive
-        shown.outcomes.add(shown.outcome)
+        shown.outcomes += [shown.outcome] if shown.outcome not in shown.outcomes else []
         shown.negatives += node.id == "failed"
     elif isinstance(node, ast.Name) and node.id == "failure":
         shown.outcome = False if shown.outcome is None else shown.outcome

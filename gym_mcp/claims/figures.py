@@ -29,7 +29,13 @@ def _said(s: Sentence, bare: str, shown: list[Shown], cited: list[Facts]) -> Ite
         n
         for n in numbers(bare)
         if not n.bound
-        or (n.weak and n.value not in asked and not any(_holds(n, c) for c in values) and n.value != 1)
+        or (
+            n.weak
+            and n.scaled not in asked
+            and n.value not in asked
+            and not any(_holds(n, c) for c in values)
+            and n.value != 1
+        )
     ]
     fitting = [f for f in fractions(bare) if _fits(f, shown)]
     denied = any(c.negatives for c in shown)
@@ -47,6 +53,9 @@ def _said(s: Sentence, bare: str, shown: list[Shown], cited: list[Facts]) -> Ite
             continue
         elif not re.search(r"(?<![\d.])" + re.escape(n.text.rstrip("% ")) + r"(?![\d.]|\.\d)", quoted):
             yield "number", f"{n.text}: no claim of the sentence has this value"
+    twice = re.search(r"(?<![\w.])(\d+)\s+(?:\w+\s+){0,2}?(?:out )?of\s+(?:the\s+)?\1(?![\w.])", bare)
+    if twice and sum(1 for c in values if c.stated.value == float(twice.group(1))) < 2:
+        yield "number", f"{twice.group()}: two claims of that value are needed"
     if matched != sorted(matched):
         yield "order", "claims stand in the order of the numbers that they show: these do not"
     for i, c in enumerate(values):
@@ -195,7 +204,10 @@ def _bounds(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tuple
     for n in said:
         told = any(same(n, c) for c in values)
         if n.sense in ("", "=="):
-            fits = told or n.value in (0.0, 1.0) or n.scaled in {b for c in shown for b in c.bounds}
+            other = cited and not shown and re.search(r"\brepeat\s*$", bare[: n.at]) is not None
+            fits = (
+                told or (n.value in (0.0, 1.0) and not other) or n.scaled in {b for c in shown for b in c.bounds}
+            )
         else:
             across = told and n.text.isdigit() and re.search(r"\b(?:over|up to)\s*$", bare[: n.at], re.IGNORECASE)
             held = any(_holds(n, c) for c in values)

@@ -146,7 +146,8 @@ class Fraction:
 
 
 def numbers(text: str) -> list[Number]:
-    """All numbers of a text; fractions in words are none."""
+    """All numbers of a text, times in seconds; fractions in words are none."""
+    text = _ARTICLE.sub(lambda m: "1".ljust(len(m.group())), text)
     spans = [(f.start, f.end) for f in fractions(text) if not f.loose]
     return [n for n in _numbers(text) if not any(a <= n.at < b for a, b in spans)]
 
@@ -157,6 +158,8 @@ def _numbers(text: str) -> Iterator[Number]:
         plain = digits.replace(",", "") if digits else ""
         value = float(plain) * _SCALES.get(scale, 1.0) if digits else _in_words(m.group("word") or m.group("one"))
         before, after = text[: m.start()], text[m.end() :]
+        unit = _UNIT.match(after)
+        value *= _IN_SECONDS[unit.group(1).lower().rstrip("s")] if unit else 1.0
         yield Number(
             value,
             bool(m.group("percent")),
@@ -169,6 +172,19 @@ def _numbers(text: str) -> Iterator[Number]:
             m.start(),
             _sense(before, after),
         )
+
+
+_IN_SECONDS: Final = {
+    "m": 1e-3,
+    "millisecond": 1e-3,
+    "minute": 60.0,
+    "min": 60.0,
+    "hour": 3600.0,
+    "h": 3600.0,
+    "day": 86_400.0,
+}
+_UNIT: Final = re.compile(r"\s?(ms|milliseconds?|minutes?|min|hours?|h|days?)\b")
+_ARTICLE: Final = re.compile(r"\b(?:an?)(?=\s+(?:milliseconds?|seconds?|minutes?|hours?|days?)\b)", re.IGNORECASE)
 
 
 def _sense(before: str, after: str) -> str:

@@ -28,12 +28,12 @@ _DENIAL: Final = re.compile(
     re.IGNORECASE,
 )
 _PASS: Final = words(
-    r"pass(?:es|ed|ing)?(?![@^\w-]|\s+rate|\s+at\b)|succe\w+|solv(?:e[sd]?|ing)|correct(?:ly)?|"
-    r"accept(?:s|ed)?|full (?:scores?|marks?)"
+    r"pass(?:e[sd]|ing)?(?![@^\w-]|\s+rate|\s+at\b)|succe\w+|solv(?:e[sd]?|ing)|correct(?:ly)?|"
+    r"accept(?:s|ed)?|full (?:scores?|marks?)|right(?!\s+(?:after|away|before|at|now))"
 )
 _FAIL: Final = words(
     r"fail(?:s|ed|ing|ures?)?|unsuccessful(?:ly)?|unsolved|reject(?:s|ed)?|flunk\w*|bomb(?:s|ed)|botch\w*|"
-    r"c[ao]me(?:s)? to nothing|zero (?:score|reward)s?"
+    r"c[ao]me(?:s)? to nothing|zero (?:score|reward)s?|wrong(?!\s+to)"
 )
 _TWICE: Final = re.compile(r"\b(?:no|not|none|nothing|isn['’]t|aren['’]t)\b.*\bnever\b", re.IGNORECASE)
 _ALL_BUT: Final = re.compile(r"\b(?:all|every \w+|everything|each \w+) (?:but|except|save)\b", re.IGNORECASE)
@@ -46,7 +46,8 @@ _NEAR: Final = re.compile(
 _UP: Final = words(
     r"rose|rises?|risen|(?:went|goes|gone) up|up from|climb\w*|jump(?:s|ed)?|step (?:up|forward)|increas\w+"
     r"|higher|improv\w+|grew|grown|gain(?:s|ed)?|easier|more often|up by|better|ahead|"
-    r"outperform\w*|beats?|exceed\w*|above(?!\s+(?:\d|half|a |an |one|two|three|four|five|ten|all))|greater"
+    r"outnumber\w*|outperform\w*|"
+    r"beats?|exceed\w*|above(?!\s+(?:\d|half|a |an |one|two|three|four|five|ten|all))|greater"
     r"|more (?!than\b)\w+(?:\s+\w+){0,3}\s+than"
 )
 _DOWN: Final = words(
@@ -70,9 +71,18 @@ _ALL: Final = words(
 )
 _IN_ALL: Final = re.compile(r"\b(?:in|at|of|above|after) all\b|\ball in all\b|\bpasse?s? always\b", re.IGNORECASE)
 _NONE: Final = words(r"none|no|never|nothing|nobody|zero")
-_MOST: Final = words(r"(?<!at )most|majority|mostly|mainly|usually|more than half|predominantly")
-_HALF: Final = re.compile(r"(?<!more than )(?<!less than )\bhalf\b", re.IGNORECASE)
-_FEW: Final = words(r"(?<!no )few|handful|minority|rare(?:ly)?|seldom|less than half|fewer than half|hardly any")
+_MOST: Final = words(r"(?<!at )most|majority|mostly|mainly|usually|(?:more than|over|above) half|predominantly")
+_HALF: Final = re.compile(
+    r"(?<!more than )(?<!less than )(?<!fewer than )(?<!over )(?<!under )(?<!above )(?<!below )\bhalf\b",
+    re.IGNORECASE,
+)
+_FEW: Final = words(
+    r"(?<!no )few|handful|minority|rare(?:ly)?|seldom|(?:less than|fewer than|under|below) half|hardly any"
+)
+_MANY: Final = words(
+    r"common|frequent(?:ly)?|(?<!more )(?<!less )often|(?<!as )(?<!how )(?<!not )many|numerous|"
+    r"widespread|abound\w*"
+)
 _LOADED: Final = words(
     r"best|worst|excellent|poor(?:ly)?|reliabl[ey]|unreliable|flaky|broken|dominant|dominates?|significant\w*|"
     r"strong(?:ly|er|est)?|weak(?:ly|er|est)?|frequent\w*|often|main|primary|largest|smallest|common|several|"
@@ -124,6 +134,7 @@ def bare(text: str, names: tuple[str, ...] = (), quoted: str = "") -> str:
     out = _CODE.sub(taken, _QUOTED.sub(taken, text))
     for name in sorted(names, key=len, reverse=True):
         out = re.sub(r"(?<![\w-])" + re.escape(name) + r"(?![\w-])", " it ", out)
+    out = re.sub(r"(?<![\w-])(\d+)-(\d+)(?![\w-])", "\\1–\\2", out)
     return " ".join(re.sub(r"[*_]{1,2}(?=\S)|(?<=\S)[*_]{1,2}", "", out).split())
 
 
@@ -196,7 +207,7 @@ def causal(text: str) -> bool:
 
 def quantifiers(text: str) -> set[str]:
     plain = _NO_NEGATION.sub(" ", _ALL_BUT.sub(" ", _IN_ALL.sub(" ", text)))
-    tests = (("all", _ALL), ("none", _NONE), ("most", _MOST), ("half", _HALF), ("few", _FEW))
+    tests = (("all", _ALL), ("none", _NONE), ("most", _MOST), ("half", _HALF), ("few", _FEW), ("many", _MANY))
     return {name for name, pattern in tests if pattern.search(plain)}
 
 
@@ -236,7 +247,7 @@ def well_formed(text: str, *, item: bool = False) -> bool:
     """
     core = text.strip().strip("*_\"'“”()")
     if not core or not (
-        core[0].isupper() or core[0].isdigit() or core[0] in "`@#$+-" or core.startswith(("pass@", "pass^"))
+        core[0].isupper() or core[0].isdigit() or core[0] in "`@#$+-~≈" or core.startswith(("pass@", "pass^"))
     ):
         return False
     if not item and not re.search(r"[.!?:;)\"'`*”]$", text.strip()):

@@ -65,6 +65,11 @@ def test_what_is_made_false_is_flagged(data: Data) -> None:
         '[cite: {run}/reply-to-last-1/2 output:0 "I do not know."].',
         'In `reply-to-last-1` the agent timed out [cite: {run}/reply-to-last-1/2 output:0 "I do not know."].',
         "It cheats.",
+        "Rollouts made 0-9 calls [claim: least(calls) = 0] [claim: most(calls) = 8].",
+        "The run took less than 60 hours [claim: total(seconds) < 60 = true].",
+        "Failures outnumber passes [claim: rollouts(passed) > rollouts(not passed) = true].",
+        "54 out of 54 rollouts passed [claim: rollouts(passed) = 54].",
+        "Tool errors are common: 0 of 131 calls [claim: errors() = 0] [claim: calls() = 131].",
     ],
 )
 def test_where_a_false_claim_hides(text: str, office: Data) -> None:
@@ -91,6 +96,9 @@ def test_where_a_false_claim_hides(text: str, office: Data) -> None:
         "| metric | value | evidence |\n|---|---|---|\n| pass@1 | 67.5% | [claim: pass_at(1) = 67.5%] |",
         "| outcome | rollouts |\n| --- | --- |\n| not passed | 26 [claim: rollouts(not passed) = 26] |",
         "## 1 Overview",
+        "Rollouts made 0-8 calls [claim: least(calls) = 0] [claim: most(calls) = 8].",
+        "The run took less than a minute [claim: total(seconds) < 60 = true].",
+        "Passes outnumber failures [claim: rollouts(passed) > rollouts(not passed) = true].",
     ],
 )
 def test_true_in_other_words(text: str, office: Data) -> None:
