@@ -64,7 +64,7 @@ class Rollout:
         self.struck = self.rng.random() < self.o.share
         self.weak = False
         self.style = self.rng.choice(STYLES)
-        long = len("".join(map(text_of, session.prompt))) > 190
+        long = len("".join(map(text_of, session.prompt))) > 310
         if self.o.fault == "weak_on_long" and long:
             self.weak = self.rng.random() < 0.9
         if self.o.fault == "weak_on_one_kind" and _kind(self.data) == "calendar":

@@ -126,7 +126,8 @@ def test_a_kind_of_task_by_a_flag_of_it(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_rollout_is_shown_from_its_prompt_on(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    row = json.loads((run / "rollouts.jsonl").read_text().splitlines()[0])
+    rows = map(json.loads, (run / "rollouts.jsonl").read_text().splitlines())
+    row = next(row for row in rows if row["ledger"])
     task = json.loads((run / "tasks.jsonl").read_text().splitlines()[row["task_index"]])
     assert main(["analyze", "show", str(run), row["rollout_id"]]) == 0
     lines = capsys.readouterr().out.splitlines()
