@@ -26,7 +26,7 @@ _GARBLED: Final = re.compile(
 _HOLES: Final = re.compile(
     r"(?<![\\\w}$])\{\{?\s*(?:question|prompt|context|problem|input|text|name|answer|options?|choices|instructions?|query|"
     r"document|passage|content|task|user|topic|example|data|item|title|value|code|language)(?:_?\w+)?\s*\}\}?"
-    r"|<<\w+>>|\[(?:INSERT|TODO|PLACEHOLDER|FILL)\b[^\]\n]*\]|<(?:INSERT|TODO|PLACEHOLDER)\b[^>\n]*>|%\(\w+\)s|\$\{\w+\}"
+    r"|\[(?:INSERT|TODO|PLACEHOLDER|FILL)\b[^\]\n]*\]|<(?:INSERT|TODO|PLACEHOLDER)\b[^>\n]*>|%\(\w+\)s|\$\{\w+\}"
     r"|^(?:None|nan|null|undefined|NaN)$|\bLorem ipsum\b",
     re.MULTILINE,
 )
@@ -120,17 +120,19 @@ def _odd(s: Scan, scale: Scale) -> Iterator[Finding]:
             confidence="medium",
             details={"fields": {s.tasks[i].id: lacking[i] for i in sorted(lacking)[:SHOWN]}},
         )
-    unlike = sorted({*_other_roles(s), *_headless(texts), *_without_shared_lines(texts)})
-    if unlike:
+    unlike = sorted({*_other_roles(s), *_without_shared_lines(texts)})
+    headless = [] if unlike else _headless(texts)
+    if unlike or headless:
         advice = "compare them with the others: a system message or a beginning is missing"
         yield artifact(
             s,
             scale,
             "prompt_unlike_others",
             "Prompts that begin unlike all others",
-            unlike,
+            unlike or headless,
             advice,
-            confidence="medium",
+            suspect=bool(unlike),
+            confidence="medium" if unlike else "low",  # a casual question begins with a small letter, too
         )
 
 
@@ -175,8 +177,10 @@ def _lacking(s: Scan) -> dict[int, str]:
     for path, of in sorted(values.items()):
         told = {i for i, text in of.items() if all(_words(x) in flat[i] for x in text.splitlines())}
         long = sum(map(len, of.values())) >= 10 * len(of)
+        shapes = {frozenset(s.tasks[i].data) for i in told}
         if len(of) >= 5 and long and len(set(of.values())) >= 0.7 * len(of) and len(told) >= 0.75 * len(of):
-            found.update({i: path for i in sorted(of.keys() - told)})
+            lacking = [i for i in sorted(of.keys() - told) if frozenset(s.tasks[i].data) in shapes]
+            found.update({i: path for i in lacking})  # rows of another shape are tasks of another kind
     return found
 
 

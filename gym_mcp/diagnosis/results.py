@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from math import fsum
 from typing import Final
@@ -10,6 +11,7 @@ from gym_mcp.diagnosis.finding import Finding, Scale, finding
 from gym_mcp.diagnosis.infrastructure import OUTAGE
 from gym_mcp.diagnosis.scan import EMPTY, LIKE_AN_ERROR, SAME, Scan
 
+_NOTHING: Final = re.compile(r"\b(?:no|none|not|nothing|0|empty|null)\b|^\W*$", re.IGNORECASE)
 FEW: Final = 3
 RARE: Final = 0.34
 USUAL: Final = 0.6
@@ -121,6 +123,7 @@ def _one_answer(s: Scan, scale: Scale) -> Iterator[Finding]:
         rows = [f for f in s.present if tool in f.tools]
         if len({f.task for f in rows}) < FEW:
             continue
+        nothing = _NOTHING.search(min(use.said)[:200])  # who asks at random finds nothing
         yield finding(
             scale,
             "tool_says_one_thing",
@@ -129,7 +132,7 @@ def _one_answer(s: Scan, scale: Scale) -> Iterator[Finding]:
             rows,
             sum(1 for f in s.present if f.calls),
             key=tool,
-            suspect=True,
-            confidence="medium",
+            suspect=not nothing,
+            confidence="low" if nothing else "medium",
             details={"tool": tool, "calls": use.calls, "result": min(use.said)[:200]},
         )
