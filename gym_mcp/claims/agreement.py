@@ -84,6 +84,10 @@ def _outcomes(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tup
     asked = [c.outcome != _turned(c, every) for c in shown if c.outcome is not None]
     if not said:
         return
+    one_sided = re.search(r"\bboth\b", bare, re.IGNORECASE) and len(set(said)) < len(set(asked))
+    made = [c for c in shown if "call" in c.measures]
+    if one_sided or (_OF_SOME.search(bare) and made and all(c.outcome is None for c in made)):
+        yield "outcome", "the queries are not only about what the sentence is about"
     both = any(len(c.outcomes) == 2 for c in shown)
     if asked and both:
         if set(said) != {True, False}:
@@ -97,6 +101,13 @@ def _outcomes(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tup
         known = {f.passed for f in cited}
         if not set(said) <= known:
             yield "outcome", "the rollouts that are quoted did not end like this"
+
+
+_OF_SOME: Final = re.compile(
+    r"\b(?:failing|failed|passing|passed|successful|unsuccessful)\s+(?:rollouts?|ones|attempts?)\s+"
+    r"(?:ma[dk]es?|call(?:s|ed)?|used?|needs?|needed)\b",
+    re.IGNORECASE,
+)
 
 
 def _other_way(said: list[bool], bare: str, c: Shown) -> bool:
@@ -215,5 +226,6 @@ _OTHER_WORDS: Final = {
     "max_output_tokens": prose.words(r"truncat\w*|cut (?:off|short)|output limit"),
     "completed": prose.words(r"complet\w*|by (?:it|them)sel(?:f|ves)|finish\w*|ended"),
     "timeout": prose.words(r"tim(?:ed|es|e|ing)[- ]?out\w*|hung|hangs?"),
+    "same_transcript_different_reward": prose.words(r"flaky|transcripts?|non-?deterministic"),
     "max_turns": prose.words(r"turns?"),
 }

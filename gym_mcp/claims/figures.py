@@ -53,7 +53,7 @@ def _said(s: Sentence, bare: str, shown: list[Shown], cited: list[Facts]) -> Ite
             continue
         elif not re.search(r"(?<![\d.])" + re.escape(n.text.rstrip("% ")) + r"(?![\d.]|\.\d)", quoted):
             yield "number", f"{n.text}: no claim of the sentence has this value"
-    twice = re.search(r"(?<![\w.])(\d+)\s+(?:\w+\s+){0,2}?(?:out )?of\s+(?:the\s+)?\1(?![\w.])", bare)
+    twice = re.search(r"(?<![\w.])(\d+)\s+(?:\w+\s+){0,2}?(?:out )?of\s+(?:the\s+)?\1(?!\w|\.\d)", bare)
     if twice and sum(1 for c in values if c.stated.value == float(twice.group(1))) < 2:
         yield "number", f"{twice.group()}: two claims of that value are needed"
     if matched != sorted(matched):
@@ -99,6 +99,10 @@ def _counted(s: Sentence, bare: str, shown: list[Shown]) -> Iterator[tuple[str, 
             "measure",
             f"the sentence speaks of {', '.join(sorted(nouns))}, the query of {', '.join(sorted(counted))}s",
         )
+    queries = " ".join(c.claim.query for c in shown)
+    for sign, own, other in (("@", "pass_at(", "pass_hat("), ("^", "pass_hat(", "pass_at(")):
+        if f"pass{sign}" in bare and other in queries and own not in queries:
+            yield "measure", f"the sentence speaks of pass{sign}k, the query is {other}k)"
     tries = {int(k) for k in re.findall(r"pass[@^](\d+)", bare)}
     ran = {k for c in shown for k in c.tries}
     if tries and ran and tries != ran:

@@ -94,10 +94,16 @@ def _directions(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
         yield "direction", f"from {then[0].text} to {now[0].text} it went the other way"
     if prose.no_change(bare) and not said and any(c.direction for c in shown):
         yield "direction", "the sides that are shown are not alike"
+    top = _TOP.search(bare)
+    if top and not said and len(shown) == 2 and (1 if top.group("up") else -1) not in (_of_two(*shown) or {1, -1}):
+        yield "direction", f"`{top.group()}`: the other one is, as far as the claims show"
     if said and asked and said not in asked:
         yield "direction", "the sentence says that it went the other way"
     elif said and not asked and not _SAYS_NO_CHANGE.search(bare):
         yield "direction", "it compares: show both sides, or their difference"
+
+
+_TOP: Final = re.compile(r"\b(?:(?P<up>easiest|strongest|best)|hardest|weakest|worst)\b", re.IGNORECASE)
 
 
 def _before_first(c: Shown) -> bool:

@@ -65,6 +65,7 @@ def test_what_is_made_false_is_flagged(data: Data) -> None:
         '[cite: {run}/reply-to-last-1/2 output:0 "I do not know."].',
         'In `reply-to-last-1` the agent timed out [cite: {run}/reply-to-last-1/2 output:0 "I do not know."].',
         "It cheats.",
+        "pass@4 is 25% [claim: pass_hat(4) = 25%].",
         "Rollouts made 0-9 calls [claim: least(calls) = 0] [claim: most(calls) = 8].",
         "The run took less than 60 hours [claim: total(seconds) < 60 = true].",
         "Failures outnumber passes [claim: rollouts(passed) > rollouts(not passed) = true].",
