@@ -14,7 +14,7 @@ from gym_mcp.errors import UsageError
 _MARK: Final = re.compile(r"\[(claim|cite):")
 _HOLE: Final = re.compile("\ue000(\\d+)\ue001")
 _HOLE_AT_END: Final = re.compile("(?<![\ue001\\s])(?:\\s*\ue000\\d+\ue001)+(?=[.,;:!?])")
-_END: Final = re.compile("[.!?][\"')*_]*(?:\\s*\ue000\\d+\ue001)*(?=\\s+[A-Z0-9\"'`*(])")
+_END: Final = re.compile("[.!?][\"')*_]*(?:\\s*\ue000\\d+\ue001)*(?=\\s+[A-Z0-9\"'`*(<])")
 _BULLET: Final = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 _ABBREVIATED: Final = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|approx|no|resp|etc))\.$", re.IGNORECASE)
 
@@ -145,7 +145,8 @@ def _blocks(report: str) -> Iterator[_Block]:
         fence = bare.startswith(("```", "~~~"))
         following = lines[number].strip() if number < len(lines) else ""
         table = not fenced and _is_row(bare, following, bool(head))
-        special = not bare or bare.startswith("#") or table or fence or fenced
+        comment = not fenced and bare.startswith("<!--") and bare.endswith("-->")
+        special = not bare or comment or bare.startswith("#") or table or fence or fenced
         underline = bool(paragraph) and re.fullmatch(r"=+|-{2,}", bare) is not None
         if paragraph and (special or underline or _BULLET.match(line)):
             yield _Block(start, " ".join(paragraph), "heading" if underline else kind)
@@ -156,6 +157,8 @@ def _blocks(report: str) -> Iterator[_Block]:
         elif fenced:
             if bare:
                 yield _Block(number, bare, "fence")
+        elif comment:
+            yield _Block(number, bare, "fence")
         elif bare.startswith("#"):
             yield _Block(number, bare.lstrip("# "), "heading")
         elif table:
