@@ -88,7 +88,7 @@ def tool_outage(rows: list[Row], tasks: list[Row], rng: random.Random) -> Plante
 
 def truncated_prompt(rows: list[Row], tasks: list[Row], rng: random.Random) -> Planted:
     """Three prompts lose their last third."""
-    p = Planted(("truncated_prompt",))
+    p = Planted(("truncated_prompt",), ("prompt_lacks_data",))
     for task in rng.sample(tasks, 3):
         item = task["prompt"][-1]
         for part in [item] if isinstance(item["content"], str) else item["content"]:
@@ -100,7 +100,7 @@ def truncated_prompt(rows: list[Row], tasks: list[Row], rng: random.Random) -> P
 
 def dropped_errors(rows: list[Row], tasks: list[Row], rng: random.Random) -> Planted:
     """The harness shows an empty result where a tool erred."""
-    p = Planted(("error_not_shown",), ("ends_in_error",))
+    p = Planted(("error_not_shown",), ("ends_in_error", "same_call_different_result"))
     for row in _some(rows, rng, 0.3, lambda r: bool(r["ledger"])):
         entry = row["ledger"][-1]
         answer(row, entry, "no such record: it was deleted", "tool")
@@ -137,7 +137,8 @@ def leaked_answer(rows: list[Row], tasks: list[Row], rng: random.Random) -> Plan
 def free_passes(rows: list[Row], tasks: list[Row], rng: random.Random) -> Planted:
     """Rollouts that gave up get a full score."""
     p = Planted(
-        ("pass_without_evidence", "pass_of_nothing", "wrong_answer_passed", "same_transcript_different_reward")
+        ("pass_without_evidence", "pass_of_nothing", "wrong_answer_passed", "same_transcript_different_reward"),
+        ("pass_against_notes", "pass_without_the_calls"),
     )
     for row in _some(rows, rng, 0.2, lambda r: r["reward"] == 0.0):
         row["reward"] = 1.0

@@ -111,14 +111,15 @@ def _against_rest(rows: list[JSONObject], means: Sequence[Sequence[float]]) -> N
     """Pass rate of each group less that of all others, by Welch's (1947) t on task means, adjusted by Holm."""
     tests: dict[int, tuple[float, float]] = {}
     for i, own in enumerate(means):
-        test = _welch(own, [m for j, other in enumerate(means) if j != i for m in other])
+        test = welch(own, [m for j, other in enumerate(means) if j != i for m in other])
         if test is not None:
             tests[i] = test
     for (i, (difference, p)), adjusted in zip(tests.items(), holm([p for _, p in tests.values()]), strict=True):
         rows[i]["vs_rest"] = {"difference": difference, "p": p, "p_holm": adjusted}
 
 
-def _welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | None:
+def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | None:
+    """Mean of `a` less that of `b`, and p by Welch's (1947) t; None where either has fewer than two values."""
     if min(len(a), len(b)) < 2:
         return None
     parts = [(len(x), fsum(x) / len(x)) for x in (a, b)]

@@ -8,8 +8,12 @@ from typing import Final
 
 from gym_mcp.claims import prose
 from gym_mcp.claims.evidence import Shown
+from gym_mcp.claims.figures import figures
 from gym_mcp.claims.names import Names
+from gym_mcp.claims.numerals import numbers
+from gym_mcp.claims.sides import sides
 from gym_mcp.claims.syntax import Sentence
+from gym_mcp.claims.topics import off_topic
 from gym_mcp.diagnosis.facts import Facts
 
 
@@ -17,124 +21,38 @@ def disagreements(
     s: Sentence, bare: str, mentioned: list[str], shown: list[Shown], cited: list[Facts], names: Names
 ) -> Iterator[tuple[str, str]]:
     """What does not agree between a sentence and its evidence: (kind of problem, what it is)."""
-    if not s.fragment and not prose.well_formed(s.text):
+    if not s.fragment and not prose.well_formed(s.text, item=s.item):
         yield "prose", "this is no sentence"
-    yield from _numbers(s, bare, shown)
-    yield from _measures(bare, shown)
-    yield from _bounds(bare, shown)
+    yield from figures(s, bare, shown, cited)
     yield from _negations(bare, shown, cited)
     yield from _outcomes(bare, shown, cited)
-    yield from _directions(bare, shown)
-    yield from _quantifiers(bare, shown)
+    yield from sides(bare, shown)
+    yield from _quantifiers(bare, shown, cited, names)
     yield from _entities(s, mentioned, shown, cited, names)
+    yield from off_topic(s, bare, shown, cited)
+    yield from _quotations(s, names)
     if prose.causal(bare) and not cited:
         yield "causal", "it names a cause: quote what shows it"
 
 
-def _numbers(s: Sentence, bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
-    asked = {b for c in shown for b in c.bounds}
-    said = [n for n in prose.numbers(bare) if not n.bound or (n.weak and n.value not in asked)]
-    values = [c for c in shown if not isinstance(c.stated.value, bool | str)]
-    quoted = " ".join(c.quoted for c in s.citations)
-    matched: list[int] = []
-    for n in said:
-        at = next((i for i, c in enumerate(values) if i not in matched and _same(n, c)), None)
-        if at is None and any(_same(n, c) for c in values):
-            continue  # the same number again
-        if at is not None:
-            matched.append(at)
-        elif n.value in {k for c in shown for k in c.tries} and _TRIES.search(bare):
-            continue
-        elif not re.search(r"(?<![\d.])" + re.escape(n.text.rstrip("% ")) + r"(?![\d.]|\.\d)", quoted):
-            yield "number", f"{n.text}: no claim of the sentence has this value"
-    if matched != sorted(matched):
-        yield "order", "claims stand in the order of the numbers that they show: these do not"
-    for i, c in enumerate(values):
-        if i not in matched and said and not any(_same(n, c) for n in said) and not _worded(bare, c):
-            yield "number", f"{c.claim.source}: the sentence does not say {c.claim.value}"
+def _quotations(s: Sentence, names: Names) -> Iterator[tuple[str, str]]:
+    """Words between quotation marks, where a quotation is given: they are part of it."""
+    if not s.citations:
+        return
+    evident = _flat(" ".join([*(c.quoted for c in s.citations), *(c.query for c in s.claims)]))
+    for text in prose.quotes(s.text):
+        core = _flat(text).rstrip(".,;:!?")
+        if core and core not in evident and text not in names.every:
+            yield "quotation", f'"{text[:60]}" is not in what is cited'
 
 
-def _measures(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
-    """Numbers that count something else than their claim does."""
-    values = [c for c in shown if not isinstance(c.stated.value, bool | str) and c.measures]
-    for n in prose.numbers(bare):
-        if n.bound or n.measure is None or n.percent:
-            continue
-        fitting = [c for c in values if _same(n, c)]
-        if fitting and not any(n.measure in c.measures for c in fitting):
-            yield "measure", f"{n.text}: the sentence counts {n.measure}s, the query something else"
-    tries = {int(k) for k in re.findall(r"pass[@^](\d+)", bare)}
-    ran = {k for c in shown for k in c.tries}
-    if tries and ran and tries != ran:
-        yield "measure", f"pass@k with k = {sorted(tries)}, the queries have {sorted(ran)}"
-    said, asked = prose.aggregates(bare), {a for c in shown for a in c.aggregates}
-    if said and asked and not said & asked:
-        yield (
-            "measure",
-            f"the sentence speaks of {', '.join(sorted(said))}, the query of {', '.join(sorted(asked))}",
-        )
-
-
-_TRIES: Final = prose.words(r"tries|attempts|repeats|samples|times")
-
-
-def _same(n: prose.Number, c: Shown) -> bool:
-    value = abs(float(c.stated.value))
-    mine = abs(n.value) / (100 if n.percent else 1)
-    if n.percent and not c.stated.percent and value > 1.0:
-        return False
-    step = 0.5 * 10.0**-n.decimals / (100 if n.percent else 1)
-    exact = n.decimals == 0 and not n.percent and not c.stated.percent and value.is_integer()
-    if c.stated.percent and not n.percent:
-        return abs(abs(n.value) - 100 * value) <= 1e-6 or abs(mine - value) <= 1e-9
-    return abs(mine - value) <= (1e-9 if exact else step * (1 + 1e-6))
-
-
-def _worded(bare: str, c: Shown) -> bool:
-    return bool(prose.quantifiers(bare)) or c.actual == 0 or bool(c.direction)
-
-
-def _bounds(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
-    said = {n.value for n in prose.numbers(bare) if n.bound}
-    asked = {b for c in shown for b in c.bounds if b not in (0.0, 1.0)}
-    if prose.quantifiers(bare) & {"most", "few", "half"}:
-        asked -= {0.5}
-    values = {
-        abs(float(c.stated.value)) * (100 if c.stated.percent else 1)
-        for c in shown
-        if not isinstance(c.stated.value, str)
-    }
-    unsaid = {b for b in asked if b not in said and b - 1 not in said and b + 1 not in said}
-    unasked = {
-        n
-        for n in said
-        if n not in asked and not asked & {n - 1, n + 1} and n not in values and n / 100 not in asked
-    }
-    plain = {n.value for n in prose.numbers(bare)}
-    for b in sorted(unsaid - plain):
-        yield "bound", f"the query compares with {b:g}, the sentence does not"
-    for n in sorted(unasked - {0.0, 1.0}):
-        yield "bound", f"the sentence compares with {n:g}, no query does"
-    yield from _bound_sense(bare, shown)
-
-
-def _bound_sense(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
-    queries = " ".join(c.claim.query for c in shown)
-    more = re.search(r"\b(?:more than|over|above|at least|no fewer than)\s+(\d+)|(\d+)\s+(?:\w+\s+)?or more", bare)
-    less = re.search(
-        r"\b(?:fewer than|less than|under|below|at most|no more than)\s+(\d+)"
-        r"|(\d+)\s+(?:\w+\s+)?or (?:fewer|less)",
-        bare,
-    )
-    for found, wanted, other in ((more, ">", "<"), (less, "<", ">")):
-        compared = found and float(next(g for g in found.groups() if g)) in {b for c in shown for b in c.bounds}
-        if found and compared and other in queries and wanted not in queries:
-            yield "bound", f"`{found.group().strip()}`: the query looks the other way"
+def _flat(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _negations(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tuple[str, str]]:
     said = prose.negations(bare)
-    zeros = sum(1 for n in prose.numbers(bare) if n.value == 0)
+    zeros = sum(1 for n in numbers(bare) if n.value == 0)
     budget = max([sum(1 for c in shown if c.negatives), *(c.negatives for c in shown)])
     used = said + zeros + (prose.failures(bare) if shown else 0)
     if prose.denies_outright(bare):
@@ -146,13 +64,16 @@ def _negations(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tu
         strong = [c for c in shown if c.negatives]
         empty = any(c.actual == 0 and not isinstance(c.actual, bool | str) for c in strong)
         words = _NOTHING_WORDS if empty else _NEGATIVE_WORDS
-        if len(strong) == len(shown) and not words.search(bare):
+        whole = len(strong) == len(shown) or (not prose.failures(bare) and not prose.direction(bare))
+        if whole and not words.search(bare):
             yield "negation", f"{strong[0].claim.source}: the query denies, the sentence does not"
 
 
 _NEGATIVE_WORDS: Final = prose.words(
     r"fail\w*|miss\w*|unable|empty|silen\w*|other\w*|except|differ\w*|rest|remain\w*|unscored|idle|wrong|zero|"
-    r"absent|un\w+ed|short of|lost|gave up|gives? up|dropped|clean|free of"
+    r"absent|unsuccessful\w*|un\w+ed|"
+    r"short of|lost|gave up|gives? up|dropped|clean|free of|reject\w*|less than|fewer|under"
+    r"|below|only"
 )
 _NOTHING_WORDS: Final = prose.words(r"absent|empty|clean|free of|missing from|lacks?")
 
@@ -163,7 +84,17 @@ def _outcomes(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tup
     asked = [c.outcome != _turned(c, every) for c in shown if c.outcome is not None]
     if not said:
         return
-    if asked:
+    one_sided = re.search(r"\bboth\b", bare, re.IGNORECASE) and len(set(said)) < len(set(asked))
+    made = [c for c in shown if "call" in c.measures]
+    if one_sided or (_OF_SOME.search(bare) and made and all(c.outcome is None for c in made)):
+        yield "outcome", "the queries are not only about what the sentence is about"
+    both = any(len(c.outcomes) == 2 for c in shown)
+    if asked and both:
+        if set(said) != {True, False}:
+            yield "outcome", "the query compares what passed with what did not, the sentence does not"
+        elif any(_other_way(said, bare, c) for c in shown if len(c.outcomes) == 2):
+            yield "outcome", "the sentence compares them the other way"
+    elif asked:
         if not set(said) & set(asked) or (len(said) == len(asked) and said != asked):
             yield "outcome", "the sentence and its queries disagree on what passed and what did not"
     elif cited and not shown:
@@ -172,37 +103,32 @@ def _outcomes(bare: str, shown: list[Shown], cited: list[Facts]) -> Iterator[tup
             yield "outcome", "the rollouts that are quoted did not end like this"
 
 
+_OF_SOME: Final = re.compile(
+    r"\b(?:failing|failed|passing|passed|successful|unsuccessful)\s+(?:rollouts?|ones|attempts?)\s+"
+    r"(?:ma[dk]es?|call(?:s|ed)?|used?|needs?|needed)\b",
+    re.IGNORECASE,
+)
+
+
+def _other_way(said: list[bool], bare: str, c: Shown) -> bool:
+    """Whether `more A than B` is asked the other way round."""
+    way = prose.direction(bare)
+    return bool(way and c.direction) and (said[0] == c.outcomes[0]) != (way == c.direction)
+
+
 def _turned(c: Shown, every: bool) -> bool:
     """Whether that there are none turns what is said; `every failing rollout gave up` is about failing ones."""
-    nothing = c.actual == 0 and not isinstance(c.actual, str)
+    nothing = not isinstance(c.actual, str) and c.actual == 0 and bool(_COUNTS.match(c.claim.query))
     return nothing and not (every and c.among)
 
 
-def _directions(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
-    said = prose.direction(bare)
-    asked = {c.direction for c in shown if c.direction}
-    if not asked and len(shown) == 2:
-        asked = _of_two(shown[0], shown[1])
-    if said and asked and said not in asked:
-        yield "direction", "the sentence says that it went the other way"
-    elif said and not asked and not _SAYS_NO_CHANGE.search(bare):
-        yield "direction", "it compares: show both sides, or their difference"
+_COUNTS: Final = re.compile(r"\s*(?:before\()?(?:rollouts|tasks|share|bucket|finding|pass_\w+)\(")
 
 
-_SAYS_NO_CHANGE: Final = prose.words(r"lost|loses?")
-
-
-def _of_two(a: Shown, b: Shown) -> set[int]:
-    """Which way two claims of one thing go: now and before, or one kind and another."""
-    if isinstance(a.actual, bool | str) or isinstance(b.actual, bool | str) or a.actual == b.actual:
-        return set()
-    first = "before(" in a.claim.query and "before(" not in b.claim.query
-    now, then = (b.actual, a.actual) if first else (a.actual, b.actual)
-    return {1 if now > then else -1}
-
-
-def _quantifiers(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
+def _quantifiers(bare: str, shown: list[Shown], cited: list[Facts], names: Names) -> Iterator[tuple[str, str]]:
     said = prose.quantifiers(bare)
+    if said & {"all", "most", "half", "few"} and cited and not shown:
+        yield "quantifier", "a quotation shows one rollout, not how many"
     if not said or not shown:
         return
     share = _share(shown)
@@ -213,16 +139,26 @@ def _quantifiers(bare: str, shown: list[Shown]) -> Iterator[tuple[str, str]]:
         "always" in c.names or "pass_hat(" in c.claim.query or ("where=" in c.claim.query and c.actual == 1)
         for c in shown
     )
+    whole = any(_is_whole(c, names) for c in shown)
     tests = {
-        "all": one or always or zero,
+        "all": one or always or whole or (zero and prose.negations(bare) > 0),
         "none": zero or never,
         "most": share is not None and share > 0.5,
         "half": share is not None and 0.4 <= share <= 0.6,
         "few": share is not None and share < 0.5,
+        "many": not zero or prose.negations(bare) > 0,
     }
     for name in sorted(said):
         if not tests[name]:
             yield "quantifier", f"`{name}` is not what the claims show"
+
+
+def _is_whole(c: Shown, names: Names) -> bool:
+    """Whether a count is that of all rollouts or tasks of the run, or how often each task was run."""
+    whole = re.match(r"\s*(rollouts|tasks)\(", c.claim.query)
+    if whole and c.actual == names.totals[whole.group(1)] and not isinstance(c.actual, bool):
+        return not re.search(r"\)\s*[-+*/<>=]", c.claim.query)
+    return bool(re.fullmatch(r"\s*rollouts\(\) ?/ ?tasks\(\)\s*", c.claim.query))
 
 
 def _share(shown: list[Shown]) -> float | None:
@@ -231,6 +167,11 @@ def _share(shown: list[Shown]) -> float | None:
         float(c.actual)
         for c in shown
         if re.match(r"\s*(?:share|pass_rate|pass_at|pass_hat)\(", c.claim.query) and not isinstance(c.actual, str)
+    ]
+    shares += [
+        float(c.actual)
+        for c in shown
+        if not isinstance(c.actual, bool | str) and " / " in c.claim.query and 0 <= c.actual <= 1
     ]
     if shares:
         return shares[0]
@@ -250,6 +191,9 @@ def _entities(
     for name in dict.fromkeys(mentioned):
         if name not in ids and name.casefold() not in evident.casefold():
             yield "entity", f"`{name}` is named, and no evidence of the sentence is about it"
+    for span in re.findall(r"`([^`]+)`", s.text):
+        if span.split("/", 1)[0] in names.runs and span not in names.every:
+            yield "entity", f"`{span[:80]}` is no rollout of the run"
     known = [n for n in dict.fromkeys(asked) if n in mentioned]
     said = [n for n in dict.fromkeys(mentioned) if n in known]
     if len(known) > 1 and said != known:
@@ -264,5 +208,24 @@ def _names(text: str, name: str, names: Names) -> bool:
     plain, low = name.replace("_", " ").replace("-", " ").casefold(), text.casefold()
     if name in names.tasks or name in names.tools or name in names.rollouts or name in names.categories:
         return re.search(r"(?<![\w-])" + re.escape(name.casefold()) + r"(?![\w-])", low) is not None
+    if name in _OTHER_WORDS and _OTHER_WORDS[name].search(text):
+        return True
     words = [w for w in re.findall(r"[a-z]{3,}", plain) if w not in ("max", "the")]
     return any(w[:4] in low for w in words) if words else plain in low
+
+
+_OTHER_WORDS: Final = {
+    "always": prose.words(
+        r"always|every (?:time|repeat|try|attempt|rollout)|each time|in all|all (?:of their )?\w+ (?:tries"
+        r"|repeats)|reliably"
+    ),
+    "sometimes": prose.words(
+        r"sometimes|unstable|flaky|in some|inconsistent\w*|mixed|occasionally|now and then|not always"
+    ),
+    "never": prose.words(r"never|in no|no (?:repeat|rollout|attempt|try)|not once|unsolved|nobody"),
+    "max_output_tokens": prose.words(r"truncat\w*|cut (?:off|short)|output limit"),
+    "completed": prose.words(r"complet\w*|by (?:it|them)sel(?:f|ves)|finish\w*|ended"),
+    "timeout": prose.words(r"tim(?:ed|es|e|ing)[- ]?out\w*|hung|hangs?"),
+    "same_transcript_different_reward": prose.words(r"flaky|transcripts?|non-?deterministic"),
+    "max_turns": prose.words(r"turns?"),
+}

@@ -11,11 +11,13 @@ from gym_mcp.claims import prose
 from gym_mcp.claims.agreement import disagreements
 from gym_mcp.claims.evidence import Shown, check_citation, run_claim
 from gym_mcp.claims.names import Names
-from gym_mcp.claims.query import Data
+from gym_mcp.claims.numerals import numbers
+from gym_mcp.claims.query import Data, OutOfTime
 from gym_mcp.claims.syntax import Sentence, read_text, sentences
 from gym_mcp.diagnosis.analyze import analysis_of
 from gym_mcp.diagnosis.facts import Facts
 from gym_mcp.diagnosis.scan import Scan, scan
+from gym_mcp.errors import UsageError
 from gym_mcp.types import JSONObject
 
 ENOUGH: Final = 8
@@ -24,10 +26,16 @@ LONGEST: Final = 2_000
 """Characters of a sentence: what is asked of one takes time that grows with their square."""
 
 
+LONGEST_REPORT: Final = 2_000_000
+"""Characters of a report."""
+PATIENCE: Final = 120.0
+"""Seconds of CPU time for a report."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """`kind`: `malformed`, `false_claim`, `false_citation`, `uncited`, `causal`, `number`, `order`, `bound`,
-    `negation`, `outcome`, `direction`, `measure`, `quantifier`, `entity`, `prose`."""
+    `negation`, `outcome`, `direction`, `measure`, `quantifier`, `entity`, `topic`, `quotation`, `prose`."""
 
     line: int
     kind: str
@@ -74,9 +82,13 @@ class Verdict:
         }
 
 
-def check_paths(report: Path, run: Path, before: Path | None = None) -> Verdict:
+def check_paths(report: Path, run: Path, before: Path | None = None, seconds: float = PATIENCE) -> Verdict:
     """Check the report in a file against a run, and an earlier one for `before(...)`."""
-    return check(read_text(report), open_data(run, before))
+    text = read_text(report)
+    try:
+        return check(text, open_data(run, before), seconds)
+    except TooMuch as e:
+        raise UsageError(f"{report}: {e}") from None
 
 
 def open_data(run: Path, before: Path | None = None) -> Data:
@@ -95,20 +107,40 @@ def counts_of(analysis: JSONObject) -> dict[str, int]:
     return {f["id"]: f["count"] for f in analysis["findings"]}
 
 
-def check(report: str, data: Data) -> Verdict:
+def check(report: str, data: Data, seconds: float = PATIENCE) -> Verdict:
+    """The verdict on a report; `UsageError` when it takes more than `seconds` of CPU time, or is too long."""
+    if len(report) > LONGEST_REPORT:
+        raise TooMuch(f"{len(report):,} characters; at most {LONGEST_REPORT:,}: split the report")
     verdict = Verdict()
     names = Names(data)
-    for sentence in sentences(report):
-        label = sentence.heading and not sentence.claims and not sentence.citations
-        verdict.sentences += not label
-        if len(sentence.text) > LONGEST:
-            detail = f"a sentence of {len(sentence.text)} characters; at most {LONGEST}"
-            _flag(verdict, sentence, "malformed", detail)
-        elif not label:
-            _sentence(sentence, data, names, verdict)
-        elif not _plain_heading(sentence.text, names):
-            _flag(verdict, sentence, "uncited", "a heading that claims")
+    with data.within(seconds):
+        _check(report, data, names, verdict)
     return verdict
+
+
+def _check(report: str, data: Data, names: Names, verdict: Verdict) -> None:
+    for sentence in sentences(report):
+        try:
+            data.tick()
+            _one(sentence, data, names, verdict)
+        except OutOfTime as e:
+            raise TooMuch(f"line {sentence.line}: {e}: split the report, or allow more (--max-seconds)") from None
+
+
+class TooMuch(UsageError):
+    """A report that is too long, or takes too long."""
+
+
+def _one(sentence: Sentence, data: Data, names: Names, verdict: Verdict) -> None:
+    label = sentence.heading and not sentence.claims and not sentence.citations
+    verdict.sentences += not label
+    if len(sentence.text) > LONGEST:
+        detail = f"a sentence of {len(sentence.text)} characters; at most {LONGEST}"
+        _flag(verdict, sentence, "malformed", detail)
+    elif not label:
+        _sentence(sentence, data, names, verdict)
+    elif not _plain_heading(sentence, names):
+        _flag(verdict, sentence, "uncited", "a heading that claims")
 
 
 def _flag(verdict: Verdict, s: Sentence, kind: str, detail: str) -> None:
@@ -116,10 +148,16 @@ def _flag(verdict: Verdict, s: Sentence, kind: str, detail: str) -> None:
     verdict.problems.append(Problem(s.line, kind, s.text, detail))
 
 
-def _plain_heading(text: str, names: Names) -> bool:
-    numbered = re.sub(r"^\d+(?:\.\d+)*\.?\s+", "", text)
+def _plain_heading(s: Sentence, names: Names) -> bool:
+    text = s.text
+    numbered = re.sub(r"^(?:\d{1,2}(?:\.\d{1,2})+\.?(?=\s+[A-Z])|\d{1,2}[.)]|\d{1,2}(?=\s+[A-Z]))\s+", "", text)
+    if prose.disguised(text):
+        return False
     bare = prose.bare(numbered, tuple(names.mentioned(numbered)))
-    if prose.numbers(re.sub(r"pass@\d+", "", bare)) or prose.causal(bare) or prose.direction(bare):
+    if numbers(re.sub(r"pass@\d+", "", bare)) or prose.causal(bare) or prose.direction(bare):
+        return False
+    counts = prose.quantifiers(bare) & {"all", "most", "half", "few"}
+    if counts and prose.outcomes(bare) and not re.search(r"\b(?:that|which|who)\b", bare):
         return False
     if re.match(r"(?:why|what|how|where|when|which|can|could|is|are|did|does|should)\b", bare, re.IGNORECASE):
         return len(bare.split()) <= 14
@@ -128,8 +166,11 @@ def _plain_heading(text: str, names: Names) -> bool:
 
 def _sentence(s: Sentence, data: Data, names: Names, verdict: Verdict) -> None:
     mentioned = names.mentioned(s.text)
-    bare = prose.bare(s.text, tuple(mentioned))
+    quoted = " ".join([*(c.quoted for c in s.citations), *(c.query for c in s.claims)])
+    bare = prose.bare(s.text, tuple(mentioned), quoted)
     problems: list[tuple[str, str]] = [("malformed", f"`{mark}` cannot be read") for mark in s.broken]
+    if word := prose.disguised(s.text):
+        problems.append(("prose", f"`{word}` is not what it looks like"))
     shown: list[Shown] = []
     cited: list[Facts] = []
     for claim in s.claims:

@@ -9,7 +9,8 @@ from typing import Final
 
 import orjson
 
-from gym_mcp.claims.query import Data, Value, evaluate, parse
+from gym_mcp.claims.numerals import limit, rounds_to
+from gym_mcp.claims.query import Data, OutOfTime, Value, evaluate, parse
 from gym_mcp.claims.syntax import Citation, Claim
 from gym_mcp.diagnosis.facts import Facts
 from gym_mcp.diagnosis.scan import row_at
@@ -27,6 +28,7 @@ class Stated:
     value: Value
     percent: bool = False
     decimals: int = 0
+    points: bool = False
 
 
 @dataclass(slots=True)
@@ -40,6 +42,10 @@ class Shown:
     """Texts in the query in order: tools, tasks, categories, kinds."""
     bounds: list[float] = field(default_factory=list)
     """Numbers that the query compares with."""
+    limits: list[tuple[str, float]] = field(default_factory=list)
+    """The same with the way that it compares, as `numerals.limit` gives it."""
+    outcomes: list[bool] = field(default_factory=list)
+    """What of passing and not passing it asks for, in order, each once."""
     measures: set[str] = field(default_factory=set)
     """What it counts or sums; empty where that cannot be told."""
     aggregates: set[str] = field(default_factory=set)
@@ -62,6 +68,8 @@ def run_claim(claim: Claim, data: Data) -> tuple[Shown | None, str]:
         return None, f'`{claim.value}` is no value: a number, a percentage, true, false or a "text"'
     try:
         tree, actual = parse(claim.query), evaluate(claim.query, data)
+    except OutOfTime:
+        raise
     except UsageError as e:
         return None, str(e)
     shown = _described(claim, stated, actual, tree)
@@ -79,15 +87,15 @@ def _stated(text: str) -> Stated | None:
     digits = match.group(1).replace(",", "")
     decimals = len(digits.split(".")[1]) if "." in digits and "e" not in digits else 0
     percent = match.group(2) is not None
-    return Stated(float(digits) / (100 if percent else 1), percent, decimals)
+    return Stated(float(digits) / (100 if percent else 1), percent, decimals, match.group(2) == "points")
 
 
 def _equal(stated: Stated, actual: Value) -> bool:
     if isinstance(stated.value, bool | str) or isinstance(actual, bool | str):
         return type(stated.value) is type(actual) and stated.value == actual
-    half = 0.5 * 10.0**-stated.decimals / (100 if stated.percent else 1)
+    step = 10.0**-stated.decimals / (100 if stated.percent else 1)
     whole = float(actual).is_integer() and not stated.percent and stated.decimals == 0
-    return abs(stated.value - actual) <= (1e-9 if whole else half * (1 + 1e-9))
+    return abs(stated.value - actual) <= 1e-9 if whole else rounds_to(stated.value, actual, step)
 
 
 def _show(actual: Value, stated: Stated) -> str:
@@ -114,6 +122,7 @@ def _walk(node: ast.AST, shown: Shown, positive: bool) -> None:
         return
     if isinstance(node, ast.Name) and node.id in ("passed", "failed"):
         shown.outcome = positive if node.id == "passed" else not positive
+        shown.outcomes += [shown.outcome] if shown.outcome not in shown.outcomes else []
         shown.negatives += node.id == "failed"
     elif isinstance(node, ast.Name) and node.id == "failure":
         shown.outcome = False if shown.outcome is None else shown.outcome
@@ -121,15 +130,18 @@ def _walk(node: ast.AST, shown: Shown, positive: bool) -> None:
     elif (
         isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("pass_at", "pass_hat")
     ):
+        shown.outcome = positive if shown.outcome is None else shown.outcome
         shown.tries += [
             int(a.value) for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, int)
         ]
     if isinstance(node, ast.BoolOp) and any(isinstance(n, ast.Name) and n.id == "passed" for n in ast.walk(node)):
         shown.among = True
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        if node.func.id == "pass_rate" and shown.outcome is None:
+            shown.outcome = True
         _measured(node, node.func.id, shown)
     if isinstance(node, ast.Compare):
-        _compared(node, shown)
+        _compared(node, shown, positive)
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         shown.names.append(node.value)
         if node.value in ("always", "never"):
@@ -153,12 +165,24 @@ def _measured(node: ast.Call, name: str, shown: Shown) -> None:
         shown.measures |= {_FIELDS[n] for n in inner if n in _FIELDS}
 
 
-def _compared(node: ast.Compare, shown: Shown) -> None:
+_OPS: Final[dict[type[ast.cmpop], tuple[str, str]]] = {
+    ast.Gt: (">", "<="), ast.GtE: (">=", "<"), ast.Lt: ("<", ">="), ast.LtE: ("<=", ">"), ast.Eq: ("==", "!="),
+}  # fmt: skip
+_TURNED: Final = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
+
+
+def _compared(node: ast.Compare, shown: Shown, positive: bool) -> None:
+    if isinstance(node.left, ast.Constant) and isinstance(node.left.value, int | float):
+        sense = _OPS.get(type(node.ops[0]), ("", ""))[not positive]
+        shown.bounds.append(float(node.left.value))
+        shown.limits.append(limit(_TURNED.get(sense, sense), float(node.left.value)))
     for op, term in zip(node.ops, node.comparators, strict=True):
         if isinstance(term, ast.Constant) and isinstance(term.value, int | float):
             shown.bounds.append(float(term.value))
+            shown.limits.append(limit(_OPS.get(type(op), ("", ""))[not positive], float(term.value)))
             nothing = term.value == 0 and isinstance(op, ast.Eq | ast.LtE)
-            shown.negatives += nothing or (term.value == 1 and isinstance(op, ast.Lt))
+            counted = isinstance(node.left, ast.Name) and node.left.id in ("calls", "errors", "events")
+            shown.negatives += nothing or (counted and term.value == 1 and isinstance(op, ast.Lt))
         shown.negatives += isinstance(op, ast.NotEq | ast.NotIn)
         if isinstance(term, ast.Constant) and term.value == "":
             shown.negatives += isinstance(op, ast.Eq)

@@ -20,6 +20,14 @@ class Names:
         self.rollouts = {f.id for s in scans for f in s.present}
         self.categories = {v for v in _categories(data) if re.search(r"[^\W\d]", v)} - {"true", "false", NONE}
 
+        self.runs = {str(s.run.manifest["run_id"]) for s in scans}
+        self.totals = {"rollouts": sum(1 for _ in data.scan.present), "tasks": len(data.scan.tasks)}
+
+    @property
+    def every(self) -> set[str]:
+        """All of them."""
+        return self.tasks | self.tools | self.rollouts | self.categories
+
     def mentioned(self, text: str) -> list[str]:
         """The names that a text mentions, in order."""
         found = []

@@ -9,8 +9,10 @@ Functions, each over the rollouts that fit a condition: `rollouts`, `tasks` (wit
 from __future__ import annotations
 
 import ast
+import contextlib
 import operator
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import fsum
 from statistics import median
@@ -28,6 +30,7 @@ LONGEST: Final = 500
 MOST_NODES: Final = 160
 MOST_PASSES: Final = 12
 LARGEST: Final = 1e300
+MOST_KNOWN: Final = 10_000
 Value = float | str | bool
 Condition = Callable[[Facts], Any]
 
@@ -73,6 +76,10 @@ class QueryError(UsageError):
     """A query that cannot be run: it is malformed, too large, or asks for what there is not."""
 
 
+class OutOfTime(UsageError):
+    """The time that a check may take is spent."""
+
+
 @dataclass
 class Data:
     """A run as queries see it; `before` is the run that it is compared with."""
@@ -82,6 +89,11 @@ class Data:
     findings: dict[str, int] = field(default_factory=dict)
     scale: Scale = field(init=False)
     buckets: list[str] = field(init=False)
+    known: dict[str, Value] = field(default_factory=dict)
+    """Values of the queries that were run."""
+    deadline: float = float("inf")
+    """Of the process's CPU time."""
+    seconds: float = float("inf")
 
     def __post_init__(self) -> None:
         self.scale = self.scan.scale
@@ -89,6 +101,24 @@ class Data:
             "missing" if not n else "always" if c == n else "sometimes" if c else "never"
             for n, c in zip(self.scale.scored, self.scale.passed, strict=True)
         ]
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Let what is done in it take so much CPU time."""
+        runs = [self, *([self.before] if self.before else [])]
+        deadline = time.process_time() + seconds
+        for run in runs:
+            run.deadline, run.seconds = deadline, seconds
+        try:
+            yield
+        finally:
+            for run in runs:
+                run.deadline = float("inf")
+
+    def tick(self) -> None:
+        """`OutOfTime` when that time is spent."""
+        if time.process_time() > self.deadline:
+            raise OutOfTime(f"the check took more than {self.seconds:g} s of CPU time")
 
 
 def parse(text: str) -> ast.expr:
@@ -106,7 +136,11 @@ def parse(text: str) -> ast.expr:
 
 def evaluate(text: str, data: Data) -> Value:
     """The value of a query: a number, a text or a truth."""
-    return _Evaluation(data).value(parse(text))
+    if text not in data.known:
+        if len(data.known) >= MOST_KNOWN:
+            data.known.clear()
+        data.known[text] = _Evaluation(data).value(parse(text))
+    return data.known[text]
 
 
 class _Evaluation:
@@ -153,7 +187,13 @@ class _Evaluation:
         if node is None:
             return list(rows)
         test = condition(node, self.data)
-        return [f for f in rows if test(f)]
+        found: list[Facts] = []
+        for number, f in enumerate(rows):
+            if not number % 1_000:
+                self.data.tick()
+            if test(f):
+                found.append(f)
+        return found
 
     def _rollouts(self, args: list[ast.expr], keywords: dict[str, ast.expr]) -> Value:
         return len(self._fitting(_optional(args, keywords.get("where"))))

@@ -82,15 +82,28 @@ def run_command(run_dir: Path, against: Path | None, out: Path | None, as_json: 
 @click.option("--run", "run_dir", type=_RUN, required=True, help="The run that the report is about.")
 @click.option("--run2", type=_RUN, help="The earlier run, for `before(...)`.")
 @click.option("--least", type=click.FloatRange(0, 1), default=0.85, show_default=True, help="The grade to reach.")
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=120.0,
+    show_default=True,
+    help="CPU time that the check may take.",
+)
 @json_option
 @click.pass_context
 def check_command(
-    ctx: click.Context, report: Path, run_dir: Path, run2: Path | None, least: float, as_json: bool
+    ctx: click.Context,
+    report: Path,
+    run_dir: Path,
+    run2: Path | None,
+    least: float,
+    max_seconds: float,
+    as_json: bool,
 ) -> None:
     """Check REPORT: run its queries again, look up its quotations. Exit code 1: a problem, or below `--least`."""
     from gym_mcp.claims.check import check_paths
 
-    verdict = check_paths(report, run_dir, run2)
+    verdict = check_paths(report, run_dir, run2, max_seconds)
     if as_json:
         emit_json(verdict.as_json())
     else:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import comb
 from typing import Any, Final
 
-from gym_mcp.analysis.groups import groups_by, label
+from gym_mcp.analysis.groups import groups_by, label, welch
 from gym_mcp.analysis.read import dotted
 from gym_mcp.diagnosis.finding import SHOWN, Finding, Scale, finding
 from gym_mcp.diagnosis.scan import Scan, of_tasks
 from gym_mcp.errors import UsageError
 from gym_mcp.metrics.multiplicity import holm
+from gym_mcp.types import JSONObject
 
 MOST_VALUES: Final = 20
 LEAST_TASKS: Final = 3
+LEAST_FOR_LENGTH: Final = 16
+LEVEL: Final = 0.01
+"""Of a test that nobody asked for."""
 
 
 def ability(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -27,6 +32,7 @@ def ability(s: Scan, scale: Scale) -> Iterator[Finding]:
         title = "Tasks that some rollouts pass and others do not"
         yield of_tasks(s, scale, "sometimes_pass", "UK", title, some, scale.tasks_scored)
     yield from _categories(s, scale)
+    yield from _long(s, scale)
 
 
 def fields(s: Scan) -> list[str]:
@@ -66,10 +72,9 @@ def _categories(s: Scan, scale: Scale) -> Iterator[Finding]:
             groups = groups_by(s.run, field)["groups"]
         except UsageError:
             continue
-        tests += [(field, g) for g in groups if g["vs_rest"] is not None]
-    adjusted = holm([g["vs_rest"]["p"] for _, g in tests])
-    for (field, group), p in zip(tests, adjusted, strict=True):
-        difference = group["vs_rest"]["difference"]
+        tests += [(field, g, test) for g in groups if (test := _test(s, scale, field, g)) is not None]
+    adjusted = holm([test[1] for *_, test in tests])
+    for (field, group, (difference, _)), p in zip(tests, adjusted, strict=True):
         if p >= 0.05 or difference >= 0.0:
             continue
         indexes = [i for i in range(len(s.tasks)) if label_of(s, i, field) == group["value"]]
@@ -92,3 +97,49 @@ def _categories(s: Scan, scale: Scale) -> Iterator[Finding]:
                 "p_holm": p,
             },
         )
+
+
+def _test(s: Scan, scale: Scale, field: str, group: JSONObject) -> tuple[float, float] | None:
+    """A kind less the rest, and p. Where none of one and all of the other pass, Welch's t has no variance: then
+    the chance of just these tasks among all."""
+    if group["vs_rest"] is not None:
+        return group["vs_rest"]["difference"], group["vs_rest"]["p"]
+    own: list[float] = []
+    rest: list[float] = []
+    for i in range(len(s.tasks)):
+        if scale.scored[i]:
+            mine = label_of(s, i, field) == group["value"]
+            (own if mine else rest).append(scale.passed[i] / scale.scored[i])
+    if len(own) < 2 or len(rest) < 2 or max(own) > 0.0 or min(rest) < 1.0:
+        return None
+    return -1.0, 1 / comb(len(own) + len(rest), len(own))
+
+
+def _long(s: Scan, scale: Scale) -> Iterator[Finding]:
+    """Whether the tasks with the longest prompts pass less often than the others."""
+    scored = [i for i, n in enumerate(scale.scored) if n]
+    by_length = sorted(scored, key=lambda i: (-len(s.tasks[i].prompt), i))
+    if len(scored) < LEAST_FOR_LENGTH:
+        return
+    for share in (4, 2):
+        long = by_length[: len(scored) // share]
+        least = len(s.tasks[long[-1]].prompt)
+        rest = [i for i in scored if len(s.tasks[i].prompt) < least]
+        test = welch(
+            [scale.passed[i] / scale.scored[i] for i in long], [scale.passed[i] / scale.scored[i] for i in rest]
+        )
+        if test is None or test[0] >= 0.0 or test[1] >= LEVEL:
+            continue
+        rows = [f for i in long for f in s.of_task(i)]
+        yield finding(
+            scale,
+            "weak_on_long_prompts",
+            "KG",
+            f"Prompts of {least} characters or more pass less often than shorter ones",
+            [f for f in rows if f.failing],
+            len(rows),
+            tasks=[s.tasks[i].id for i in long[:SHOWN]],
+            confidence="low",
+            details={"characters": least, "difference": test[0], "p": test[1]},
+        )
+        return

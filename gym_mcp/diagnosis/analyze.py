@@ -12,9 +12,12 @@ from gym_mcp.diagnosis.ability import ability
 from gym_mcp.diagnosis.behaviour import behaviour
 from gym_mcp.diagnosis.contrast import contrasts
 from gym_mcp.diagnosis.data import data
+from gym_mcp.diagnosis.evidence import evidence
 from gym_mcp.diagnosis.finding import INTERVENTIONS, LABELS, Finding
 from gym_mcp.diagnosis.funnel import cost_of_failure, funnel
 from gym_mcp.diagnosis.infrastructure import infrastructure
+from gym_mcp.diagnosis.prompts import prompts
+from gym_mcp.diagnosis.results import results
 from gym_mcp.diagnosis.scan import Cluster, Scan, scan
 from gym_mcp.diagnosis.scoring import scoring
 from gym_mcp.diagnosis.versus import versus
@@ -42,7 +45,10 @@ def analysis_of(s: Scan, before: Scan | None = None) -> JSONObject:
     scale = s.scale
     found = [
         *infrastructure(s, scale),
+        *results(s, scale),
         *scoring(s, scale),
+        *evidence(s, scale),
+        *prompts(s, scale),
         *data(s, scale),
         *behaviour(s, scale),
         *ability(s, scale),

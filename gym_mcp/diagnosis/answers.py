@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from fractions import Fraction
 from typing import Any, Final
 
@@ -23,9 +24,17 @@ KEY_FIELDS: Final = (
 )
 """Names under which data sets keep the right answer, the most telling first."""
 _BOXED: Final = re.compile(r"\\boxed\s*\{")
-_LEAD: Final = re.compile(r"(?:final\s+)?answer\W{0,6}(?:is)?\W{0,4}\s*(.+)", re.IGNORECASE)
+_LEAD: Final = re.compile(
+    r"(?:(?:final\s+)?answer|(?:antwort|r[eé]ponse|respuesta|resposta|risposta|antwoord|svar|ответ|odpowied[zź])\b|答案|答え|답)"
+    r"\W{0,6}(?:is)?\W{0,4}\s*(.+)",
+    re.IGNORECASE,
+)
 _LATEX: Final = re.compile(r"\\(?:text|mathrm|mathbf|operatorname)\s*\{([^{}]*)\}")
 _FRACTION: Final = re.compile(r"\\[dt]?frac\s*\{([^{}]+)\}\s*\{([^{}]+)\}")
+_POWER: Final = re.compile(r"(\d)\s*(?:\\times|\\cdot|[x×·*])\s*10\s*\^\s*\{?\(?([-+]?\d+)\)?\}?")
+_RAISED: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_UNIT: Final = re.compile(r"([-+]?[\d.,/e]*\d)\s*(?:[a-zµ°²³/^%]{1,12}|[a-z]{1,12}[ /][a-z]{1,12}\^?\d?)")
+_NAMED: Final = re.compile(r"[a-z]\w?\s*=\s*(?=[-+\d(\\])")
 _NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?:/\d+)?")
 
 
@@ -39,6 +48,20 @@ def key_of(task: JSONObject) -> str | None:
             if found is not None:
                 return found
     return None
+
+
+def references_of(task: JSONObject) -> tuple[str, ...]:
+    """Up to 20 texts in the fields of the answer, where they hold more than one: at least 6 characters each."""
+    data = task.get("data")
+    found: list[str] = []
+    waiting = [data[name] for name in reversed(KEY_FIELDS) if name in data] if isinstance(data, dict) else []
+    while waiting and len(found) < 20:
+        value = waiting.pop()
+        if isinstance(value, str) and 6 <= len(value) <= 300:
+            found.append(value)
+        elif isinstance(value, dict | list):
+            waiting += list(value.values() if isinstance(value, dict) else value)[:20]
+    return tuple(found)
 
 
 def chosen_text(task: JSONObject, key: str) -> str | None:
@@ -92,7 +115,11 @@ def _braced(text: str, start: int) -> str | None:
 
 def plain(answer: str) -> str:
     """An answer without its dress: layout, LaTeX, thousands, case, units of money and percent, closing marks."""
-    text = _LATEX.sub(r"\1", _FRACTION.sub(r"\1/\2", answer[:500]))
+    text = answer[:500]
+    if not text.isascii():
+        text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+", lambda m: "^" + m.group().translate(_RAISED), text)
+        text = unicodedata.normalize("NFKC", text).replace("\u2044", "/")
+    text = _POWER.sub(r"\1e\2", _LATEX.sub(r"\1", _FRACTION.sub(r"\1/\2", text)))
     text = text.replace("\\!", "").replace("\\,", "").replace("\\ ", " ").replace("−", "-")
     text = re.sub(r"[*_`$\\]|^[\s\"'([{<]+", "", text).strip().casefold()
     text = re.sub(r"[\s\"'.,;:!)\]}>%]+$", "", text)
@@ -100,6 +127,39 @@ def plain(answer: str) -> str:
     text = re.sub(r"(?<=\d),(?=\d{3}(?:\D|$))", "", text)
     text = " ".join(text.split())
     return _number(text) if _NUMBER.fullmatch(text.replace(" ", "")) else text
+
+
+def same(answer: str, key: str) -> bool:
+    """Whether two plain answers are one: equal, or a number beside the same number with a unit or a name."""
+    if answer == key:
+        return True
+    if not (_CLOSE.search(answer) and _CLOSE.search(key)):
+        return False
+    a, b = _bare_number(answer), _bare_number(key)
+    return a is not None and a == b
+
+
+def plainly_another(answer: str, key: str) -> bool:
+    """Whether an answer is of the key's kind and certainly not the key: two letters, or two numbers far apart."""
+    if len(answer) == len(key) == 1 and answer.isalpha() and key.isalpha():
+        return answer != key
+    if not (_NUMBER.fullmatch(answer) and _NUMBER.fullmatch(key)):
+        return False
+    try:
+        a, b = Fraction(answer), Fraction(key)
+    except (ValueError, ZeroDivisionError):
+        return False
+    return abs(a - b) > Fraction(1, 20) * max(abs(a), abs(b))
+
+
+_CLOSE: Final = re.compile(r"\d")
+
+
+def _bare_number(text: str) -> str | None:
+    text = _NAMED.sub("", text, count=1)
+    match = _UNIT.fullmatch(text)
+    number = plain(match.group(1)) if match else text
+    return number if _NUMBER.fullmatch(number) else None
 
 
 def _number(text: str) -> str:

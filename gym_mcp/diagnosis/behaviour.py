@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from gym_mcp.diagnosis.answers import plain
 from gym_mcp.diagnosis.facts import Facts
 from gym_mcp.diagnosis.finding import Finding, Scale, finding
 from gym_mcp.diagnosis.scan import Scan
 
+ENOUGH: Final = 5
+NEARLY_ALL: Final = 0.8
 _FLAGS: Final = (
     ("loop", "The same call, or the same short cycle of calls, three times in a row or more"),
     ("arguments", "Calls whose arguments did not fit the tool"),
     ("unknown_tool", "Calls of tools that do not exist"),
     ("refusal", "The agent declined"),
     ("says_nothing", "The agent never said anything"),
+    ("unread_answer", "The agent said something, and the verifier found no answer in it"),
+    ("ends_midway", "The agent's last words break off: a brace or a fence that they open is never closed"),
+    ("babble", "The agent's last words are a few words again and again"),
     ("ends_in_error", "The last call ended in an error, and the agent stopped there"),
 )
 _STOPS: Final = {
@@ -56,6 +63,8 @@ def behaviour(s: Scan, scale: Scale) -> Iterator[Finding]:
                 details={"passing_with_calls": acting},
             )
     yield from _stock(s, scale)
+    yield from _one_answer(s, scale)
+    yield from _copies(s, scale)
 
 
 def stock_answers(s: Scan) -> set[str]:
@@ -82,6 +91,50 @@ def _stock(s: Scan, scale: Scale) -> Iterator[Finding]:
             rows,
             len(s.scored),
             details={"answers": sorted(stock)[:10]},
+        )
+
+
+def _one_answer(s: Scan, scale: Scale) -> Iterator[Finding]:
+    """One answer nearly everywhere, where the keys are several."""
+    given = [f for f in s.scored if f.answer and (f.declared or not f.calls) and s.tasks[f.task].key is not None]
+    tasks = {f.task for f in given}
+    if len(tasks) < ENOUGH or len({plain(s.tasks[t].key or "") for t in tasks}) < 3:
+        return
+    counts = Counter(f.answer for f in given)
+    answer, most = min(counts.items(), key=lambda kv: (-kv[1], kv[0]))
+    rows = [f for f in given if f.answer == answer]
+    if most >= NEARLY_ALL * len(given):
+        title = "The agent gives the same answer to nearly every task"
+        yield finding(scale, "one_answer", "BI", title, rows, len(s.scored), details={"answer": answer})
+
+
+def copied_repeats(s: Scan) -> list[int]:
+    """Repeats that are copies of an earlier one in every task."""
+    n = s.run.sheet.repeats
+    tasks = [rows for i in range(len(s.tasks)) if len(rows := s.of_task(i)) == n and all(f.steps for f in rows)]
+    if n < 2 or len(tasks) < ENOUGH or len({f.passed for f in s.scored}) < 2:
+        return []
+    pairs = [(a, b) for b in range(min(n, 16)) for a in range(b)]
+    alike = {(a, b): sum(rows[a].steps == rows[b].steps for rows in tasks) for a, b in pairs}
+    copies = [pair for pair in pairs if alike[pair] == len(tasks)]
+    # Short answers are alike by chance: copies are odd where all are alike, or where the other pairs are not.
+    others = [alike[pair] for pair in pairs if pair not in copies]
+    return sorted({b for _, b in copies}) if not others or max(others) <= 0.8 * len(tasks) else []
+
+
+def _copies(s: Scan, scale: Scale) -> Iterator[Finding]:
+    copies = copied_repeats(s)
+    if copies:
+        yield finding(
+            scale,
+            "repeats_identical",
+            "IR",
+            "Repeats are copies of one another in every task: one seed, one cache or no randomness",
+            [f for f in s.scored if f.repeat in copies],
+            len(s.scored),
+            confidence="medium",
+            details={"copies": copies},
+            advice="count such repeats once: intervals and pass@k take them for new tries",
         )
 
 

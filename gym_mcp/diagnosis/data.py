@@ -9,19 +9,12 @@ from typing import Final
 
 from gym_mcp.diagnosis.answers import plain
 from gym_mcp.diagnosis.facts import Facts
-from gym_mcp.diagnosis.finding import SHOWN, Finding, Scale, finding
-from gym_mcp.diagnosis.scan import Scan, TaskFacts, of_tasks, row_at
+from gym_mcp.diagnosis.finding import Finding, Scale, finding
+from gym_mcp.diagnosis.scan import Scan, TaskFacts, artifact, row_at
 
-MOST: Final = 0.9
 RARE: Final = 0.2
 READ_FOR_LEAKS: Final = 3_000
 """Rollouts whose tool results are searched for the key; of a larger run, the first of each task, evenly spread."""
-_ENDS: Final = re.compile(r"[.!?:;)\]}>\"'`*|$…”’。？！]\s*$")
-_HANGS: Final = re.compile(
-    r"(?:\b(?:the|a|an|of|and|or|to|in|on|with|for|from|is|are|was|that|which|by|as|at|if|than|its|their)"
-    r"|[,(\[{/\\-])\s*$",
-    re.IGNORECASE,
-)
 _GIVEN: Final = (
     r"(?:the\s+)?(?:correct|right|expected|reference|gold|final|true)?[ _-]?"
     r"(?:answer|solution|ground[ _-]?truth|label|key|hint|(?<=correct )(?:option|choice|response))"
@@ -29,79 +22,23 @@ _GIVEN: Final = (
 )
 
 
+_TOLD: Final = (
+    r"\b(?:gold|key|label|target|truth|solution|answer|expected|reference)\w*[\"']?\s*(?:[=:]|->|=>)>?\s*[\"'(\[]{0,2}",
+    r"\b(?:option|choice|letter|answer)\s+[\"'(]?",
+    r"\b(?:hint|tip|psst|spoiler|secret|cheat\w*)\b[^\n]{0,60}?[\s\"'(:=]",
+)
+_COULD_TELL: Final = re.compile(
+    r"answer|solution|truth|gold|expected|reference|correct|hint|spoiler|cheat|\bkey\b", re.IGNORECASE
+)
+_AFTER: Final = (r"(?!\w)", r"[\"')]?\s+(?:is|was|would be|it is)\b", r"(?!\w)")
+
+
 def data(s: Scan, scale: Scale) -> Iterator[Finding]:
     """Findings in the tasks themselves; the rollouts shown are those of the tasks."""
-    yield from _prompts(s, scale)
     yield from _keys(s, scale)
     yield from _leaks(s, scale)
+    yield from _leaks_in_tools(s, scale)
     yield from _leaks_in_results(s, scale)
-
-
-def _tasks(
-    s: Scan, scale: Scale, kind: str, title: str, indexes: list[int], advice: str, **more: object
-) -> Finding:
-    given = {"suspect": True, "advice": advice, **more}
-    return of_tasks(s, scale, kind, "DA", title, indexes, len(s.tasks), **given)
-
-
-def _prompts(s: Scan, scale: Scale) -> Iterator[Finding]:
-    texts = [t.prompt.rstrip() for t in s.tasks]
-    empty = [i for i, text in enumerate(texts) if not text]
-    if empty and len(empty) < len(texts):
-        yield _tasks(
-            s, scale, "empty_prompt", "Tasks without a prompt, where others have one", empty, "mend the rows"
-        )
-    cut = cut_prompts(texts)
-    if cut:
-        yield _tasks(
-            s,
-            scale,
-            "truncated_prompt",
-            "Prompts that stop in the middle",
-            cut,
-            "mend the rows and run them again",
-            confidence="medium",
-            details={"ends": {s.tasks[i].id: texts[i][-60:] for i in cut[:SHOWN]}},
-        )
-
-
-def cut_prompts(texts: list[str]) -> list[int]:
-    """Prompts that end unlike the rest: without the mark, or the last line, that nearly all others end with."""
-    full = [t for t in texts if t]
-    if len(full) < 5:
-        return []
-    marked = sum(1 for t in full if _ENDS.search(t))
-    marks = marked >= 0.8 * len(full)
-    lines = Counter(line for t in full for line in {x.strip() for x in t.splitlines() if len(x.strip()) > 15})
-    common = {line for line, n in lines.items() if n >= MOST * len(full)}
-    last = Counter(t.splitlines()[-1].strip() for t in full)
-    closing = {line for line, n in last.items() if n >= 0.1 * len(full) and n >= 3}
-    closed = sum(n for line, n in last.items() if line in closing) >= MOST * len(full)
-    open_ones = sum(1 for t in full if _open(t))
-    found = []
-    for i, text in enumerate(texts):
-        if not text or (_ENDS.search(text) and not _open(text)):
-            continue
-        hangs = bool(_HANGS.search(text)) and sum(1 for t in full if _HANGS.search(t)) <= RARE * len(full)
-        opened = _open(text) and open_ones <= RARE * len(full)
-        lacks_lines = bool(common) and not all(line in text for line in common)
-        lacks_close = closed and text.splitlines()[-1].strip() not in closing
-        if hangs or lacks_close or lacks_lines or (marks and not _ENDS.search(text) and (opened or _formal(text))):
-            found.append(i)
-    return found if len(found) <= 0.5 * len(full) else []
-
-
-def _formal(text: str) -> bool:
-    """Whether the last sentence begins with a capital: who writes so ends it with a mark."""
-    last = re.split(r"[.!?:]\s+|\n", text)[-1].lstrip("\"'(*-# ")
-    return last[:1].isupper()
-
-
-def _open(text: str) -> bool:
-    """Whether a bracket, a fence or a quotation that the text begins is never closed."""
-    pairs = any(text.count(a) > text.count(b) for a, b in ("()", "[]", "{}", "“”"))
-    quotes = len(re.findall(r"(?<!\w)'", text)) > len(re.findall(r"'(?!\w)", text))
-    return pairs or quotes or text.count("```") % 2 == 1 or text.count('"') % 2 == 1
 
 
 def _keys(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -111,7 +48,7 @@ def _keys(s: Scan, scale: Scale) -> Iterator[Finding]:
             groups.setdefault(task.digest, []).append(i)
     torn = [g for g in groups.values() if len({plain(k) for i in g if (k := s.tasks[i].key) is not None}) > 1]
     if torn:
-        yield _tasks(
+        yield artifact(
             s,
             scale,
             "contradictory_keys",
@@ -123,7 +60,7 @@ def _keys(s: Scan, scale: Scale) -> Iterator[Finding]:
         g for g in groups.values() if len(g) > 1 and g not in torn and len({str(s.tasks[i].data) for i in g}) == 1
     ]
     if twice:
-        yield _tasks(
+        yield artifact(
             s,
             scale,
             "duplicate_tasks",
@@ -141,7 +78,7 @@ def _leaks(s: Scan, scale: Scale) -> Iterator[Finding]:
     # Where most prompts hold their answer, finding it there is the task.
     shown = sorted({*said, *(bare if len(bare) <= RARE * keyed else ())})
     if shown:
-        yield _tasks(
+        yield artifact(
             s,
             scale,
             "answer_leak_prompt",
@@ -149,6 +86,19 @@ def _leaks(s: Scan, scale: Scale) -> Iterator[Finding]:
             shown,
             "take the answer out",
             confidence="high" if set(shown) <= set(said) else "medium",
+        )
+
+
+def _leaks_in_tools(s: Scan, scale: Scale) -> Iterator[Finding]:
+    """Descriptions of tools that say what a task's answer is."""
+    tools = s.run.manifest["environment"].get("tools") or ()
+    lines = (line for t in tools for line in str(t.get("description") or "").splitlines())
+    told = "\n".join(line for line in lines if _COULD_TELL.search(line))
+    shown = [i for i, t in enumerate(s.tasks) if told and _tells(told, t)]
+    if shown:
+        title = "The description of a tool gives the answer away"
+        yield artifact(
+            s, scale, "answer_leak_description", title, shown, "take the answer out", confidence="medium"
         )
 
 
@@ -161,11 +111,20 @@ def _own_lines(prompts: list[str]) -> list[str]:
 
 def _tells(text: str, task: TaskFacts) -> bool:
     """Whether a text says `the answer is KEY`, or as much."""
-    return any(
-        re.search(_GIVEN + re.escape(core) + r"(?!\w)", text, re.IGNORECASE) is not None
-        for key in (task.key, task.chosen)
-        if key and (core := key.strip())
-    )
+    low = text.casefold()
+    for key in (task.key, task.chosen, *task.references):
+        if (
+            not key or key.strip().casefold() not in low
+        ):  # most are not there: found out before any pattern is tried
+            continue
+        core = re.escape(key.strip())
+        if core and re.search(_GIVEN + core + r"(?!\w)", text, re.IGNORECASE):
+            return True
+        # A letter is told by its case: `a` is a word.
+        told = core if len(core) > 1 else f"(?-i:{core})"
+        if core and any(re.search(a + told + b, text, re.IGNORECASE) for a, b in zip(_TOLD, _AFTER, strict=True)):
+            return True
+    return False
 
 
 def _distinctive(key: str) -> bool:
@@ -182,7 +141,7 @@ def _holds(text: str, key: str) -> bool:
 
 def _leaks_in_results(s: Scan, scale: Scale) -> Iterator[Finding]:
     """Tool results that say what the answer is. Texts that merely hold it may be what the tool is for."""
-    rows = [f for f in s.present if f.calls and s.tasks[f.task].key]
+    rows = [f for f in s.present if f.calls and (s.tasks[f.task].key or s.tasks[f.task].references)]
     step = max(1, -(-len(rows) // READ_FOR_LEAKS))
     shown = [f for f in rows[::step] if _leaks_to(s, f, _tells)]
     if len(shown) > 0.5 * len(rows[::step]):  # a calculator answers too: only what names the key is a leak

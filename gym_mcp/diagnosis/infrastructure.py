@@ -9,10 +9,12 @@ from typing import Final
 from gym_mcp.diagnosis.finding import SHOWN, Finding, Label, Scale, finding
 from gym_mcp.diagnosis.scan import OTHERS, Cluster, Scan
 
-_OUTAGE: Final = re.compile(
+OUTAGE: Final = re.compile(
     r"tim(?:ed|e)[ -]?out|unavailable|connection|refused|reset by peer|internal (?:server )?error|bad gateway"
     r"|\b50[0-4]\b|rate.?limit|too many requests|temporar|overloaded|traceback|unreachable|no space left"
-    r"|service is down|try again later|deadline",
+    r"|service is down|try again later|deadline|(?:not|n['’]t) respond|please retry|retry later"
+    r"|backend|upstream|gateway"
+    r"|unauthori[sz]ed|token (?:has |is )?expired|invalid api.?key|quota|\bdns\b|\bssl\b|econn\w+|out of memory",
     re.IGNORECASE,
 )
 _OWNERS: Final[dict[str, Label]] = {"verifier": "TI", "judge": "TI"}
@@ -87,7 +89,7 @@ def _tools(s: Scan, scale: Scale) -> Iterator[Finding]:
     out: dict[str, set[int]] = {}
     kinds: dict[str, dict[str, int]] = {}
     for (tool, error, form), cluster in s.tool_errors.items():
-        if error in ("timeout", "exception", "too_large") or (error == "tool" and _OUTAGE.search(form)):
+        if error in ("timeout", "exception", "too_large") or (error == "tool" and OUTAGE.search(form)):
             out.setdefault(tool, set()).update(cluster.slots)
             kinds.setdefault(tool, {})[f"{error}: {form}"] = cluster.count
     for tool, slots in sorted(out.items()):
@@ -137,6 +139,18 @@ def _harness(s: Scan, scale: Scale) -> Iterator[Finding]:
         rows = [f for f in used if flag in f.flags]
         if rows:
             yield finding(scale, flag, "IR", title, rows, len(used), suspect=True)
+    rows = [f for f in s.present if "calls_unsaid" in f.flags]
+    if rows:
+        yield finding(
+            scale,
+            "calls_not_in_transcript",
+            "IR",
+            "The environment saw calls that the transcript does not have: sent twice, or by the harness itself",
+            rows,
+            len(used),
+            suspect=True,
+            confidence="medium",
+        )
     rows = [f for f in s.present if "calls_unseen" in f.flags]
     if rows:
         yield finding(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,8 @@ import orjson
 
 from gym_mcp.analysis.read import Run, open_run
 from gym_mcp.coordinator.journal import DamagedJournal
-from gym_mcp.diagnosis.answers import chosen_text, key_of
-from gym_mcp.diagnosis.facts import Facts, facts_of
+from gym_mcp.diagnosis.answers import chosen_text, key_of, references_of
+from gym_mcp.diagnosis.facts import RESULTS, Facts, facts_of, kind_of_result
 from gym_mcp.diagnosis.finding import SHOWN, Finding, Label, Scale, finding
 from gym_mcp.diagnosis.templates import template
 from gym_mcp.metrics.tally import is_full
@@ -23,6 +24,10 @@ K = TypeVar("K")
 MOST_TEMPLATES: Final = 2_000
 """Clusters that are kept apart by name; every further one is counted under `(others)`."""
 OTHERS: Final = "(others)"
+EMPTY: Final = RESULTS.index("empty")
+LIKE_AN_ERROR: Final = RESULTS.index("like an error")
+SAME: Final = 5
+"""Different calls of a tool from which on it is odd that all have one result."""
 
 
 @dataclass(slots=True)
@@ -47,6 +52,13 @@ class ToolUse:
     calls: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     error_slots: set[int] = field(default_factory=set)
+    soft: dict[str, Cluster] = field(default_factory=dict)
+    """Results that read like errors, by their template."""
+    empty_slots: set[int] = field(default_factory=set)
+    asked: set[int] = field(default_factory=set)
+    """Some of the different arguments that it was called with."""
+    said: set[str] = field(default_factory=set)
+    """Some of its different results."""
 
 
 @dataclass(slots=True)
@@ -60,6 +72,9 @@ class TaskFacts:
     """The text of the option that the key names."""
     data: JSONObject
     digest: bytes
+    roles: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    """Texts of the reference that is no single answer: names of calls and their arguments, say."""
 
 
 @dataclass(slots=True)
@@ -113,13 +128,15 @@ def scan(path: Path) -> Scan:
     sheet = run.sheet
     tasks = [_task(row) for row in run.task_rows()]
     found = Scan(run, tasks, [None] * len(sheet.state))
-    texts = run.manifest["environment"].get("interaction") == "single_turn"
+    about = run.manifest["environment"]
+    texts = about.get("interaction") == "single_turn"
+    reads = frozenset(t["name"] for t in about.get("tools") or () if t.get("readOnly"))
     for offset, row in rows(run.directory.rollouts_path):
         slot = sheet.slot(row)
         if slot is None or row["task_index"] >= len(tasks):
             raise DamagedJournal(f"{run.directory.rollouts_path}: a row is not of this run: {row['rollout_id']}")
         if found.rollouts[slot] is None:
-            facts = facts_of(row, offset, full=lambda reward: is_full(reward, sheet.best))
+            facts = facts_of(row, offset, full=lambda reward: is_full(reward, sheet.best), reads=reads)
             found.rollouts[slot] = facts
             _count(found, row, slot)
             if texts and "answer" not in row:
@@ -136,6 +153,14 @@ def of_tasks(
     shows = [f for i in indexes for f in s.of_task(i)]
     named = {"count": len(indexes), "tasks": [s.tasks[i].id for i in indexes[:SHOWN]]}
     return finding(scale, kind, label, title, shows, of, unit="tasks", **named, **more)
+
+
+def artifact(
+    s: Scan, scale: Scale, kind: str, title: str, indexes: list[int], advice: str, **more: object
+) -> Finding:
+    """A suspect among the tasks' rows."""
+    given = {"suspect": True, "advice": advice, **more}
+    return of_tasks(s, scale, kind, "DA", title, indexes, len(s.tasks), **given)
 
 
 def rows(path: Path) -> Iterator[tuple[int, JSONObject]]:
@@ -175,11 +200,16 @@ def prompt_of(row: JSONObject) -> str:
 
 def _task(row: JSONObject) -> TaskFacts:
     prompt = prompt_of(row)
-    digest = hashlib.blake2b(prompt.encode(errors="replace"), digest_size=12).digest()
+    roles = tuple(str(item.get("role")) for item in row.get("prompt") or () if isinstance(item, dict))
+    # Copies differ in blanks, capitals and marks.
+    core = " ".join(re.findall(r"\w+|[^\w\s.,;:!?'\"]", prompt.casefold()))
+    digest = hashlib.blake2b(core.encode(errors="replace"), digest_size=12).digest()
     data = row.get("data")
     key = key_of(row)
     chosen = chosen_text(row, key) if key else None
-    return TaskFacts(str(row["id"]), prompt, key, chosen, data if isinstance(data, dict) else {}, digest)
+    found = TaskFacts(str(row["id"]), prompt, key, chosen, data if isinstance(data, dict) else {}, digest, roles)
+    found.references = references_of(row) if key is None else ()
+    return found
 
 
 def _count(found: Scan, row: JSONObject, slot: int) -> None:
@@ -202,12 +232,26 @@ def _count(found: Scan, row: JSONObject, slot: int) -> None:
         use.calls += 1
         error = entry["error"]
         if error is None:
+            _result(use, entry, slot)
             continue
         use.errors[error] = use.errors.get(error, 0) + 1
         use.error_slots.add(slot)
         message = str(entry.get("result") or "")
         key = (entry["name"], error, template(message))
         _cluster(found.tool_errors, key, (OTHERS, error, OTHERS)).add(slot, message)
+
+
+def _result(use: ToolUse, entry: JSONObject, slot: int) -> None:
+    kind, text = kind_of_result(entry), str(entry.get("result") or "")
+    if kind == LIKE_AN_ERROR:
+        form = template(text[:400])
+        _cluster(use.soft, form, OTHERS).add(slot, text[:400])
+    elif kind == EMPTY:
+        use.empty_slots.add(slot)
+    if len(use.asked) < SAME:
+        use.asked.add(hash(orjson.dumps(entry.get("arguments"), option=orjson.OPT_SORT_KEYS, default=str)))
+    if len(use.said) < 2:
+        use.said.add(text[:400])
 
 
 def _full(found: Scan, row: JSONObject) -> bool:

@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from gym_mcp.diagnosis.answers import dress, plain
-from gym_mcp.diagnosis.behaviour import stock_answers
+from gym_mcp.diagnosis.answers import dress, plain, same
+from gym_mcp.diagnosis.behaviour import copied_repeats, stock_answers
 from gym_mcp.diagnosis.facts import Facts
 from gym_mcp.diagnosis.finding import Finding, Scale, finding
 from gym_mcp.diagnosis.scan import Scan
 
 AGREE: Final = 0.6
 """Share of a task's rollouts that give one answer, from which on they agree."""
+TRUSTED: Final = 0.7
+"""Share of the tasks with agreeing rollouts that pass, from which on agreement speaks against a key."""
 
 
 def scoring(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -22,8 +24,6 @@ def scoring(s: Scan, scale: Scale) -> Iterator[Finding]:
     yield from _right_but_failed(s, scale)
     yield from _agreeing_failures(s, scale)
     yield from _oracle(s, scale)
-    yield from _evidence(s, scale)
-    yield from _wrong_but_passed(s, scale)
 
 
 def _same_but_scored_apart(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -72,10 +72,17 @@ def _same_but_scored_apart(s: Scan, scale: Scale) -> Iterator[Finding]:
 def _right_but_failed(s: Scan, scale: Scale) -> Iterator[Finding]:
     failed: list[Facts] = []
     passed: list[Facts] = []
+    worded: list[Facts] = []
     for f in s.scored:
-        key = s.tasks[f.task].key
-        if key is not None and f.answer and f.answer == plain(key):
+        key, chosen = s.tasks[f.task].key, s.tasks[f.task].chosen
+        if key is None or not f.answer:
+            continue
+        if same(f.answer, plain(key)):
             (passed if f.passed else failed).append(f)
+        elif chosen is not None and f.answer == plain(chosen):
+            worded.append(f)
+    if any(f.passed for f in worded):  # the verifier takes the text of an option for its letter
+        failed += [f for f in worded if f.failing]
     if failed:
         yield finding(
             scale,
@@ -102,8 +109,7 @@ def _by_dress(failed: list[Facts], passed: list[Facts]) -> dict[str, object]:
 
 def _agreeing_failures(s: Scan, scale: Scale) -> Iterator[Finding]:
     stock = stock_answers(s)
-    shown: list[Facts] = []
-    agreed: dict[str, str] = {}
+    agreeing: list[tuple[list[Facts], bool, str, str]] = []
     # Two that agree say little, unless the run passes most tasks.
     rate = sum(f.passed for f in s.scored) / max(1, len(s.scored))
     least = 2 if rate >= 0.5 and s.run.sheet.repeats == 2 else 3
@@ -122,10 +128,15 @@ def _agreeing_failures(s: Scan, scale: Scale) -> Iterator[Finding]:
             and most / len(rows) >= AGREE
             and not (task.key is not None and plain(task.key) == answer)
         ):
-            shown += [f for f in rows if f.answer == answer]
-            agreed[task.id] = answer
-    if shown:
+            agreeing.append(([f for f in rows if f.answer == answer], most == given.total(), task.id, answer))
+    if agreeing:
         tried = sum(1 for i in range(len(s.tasks)) if len(s.of_task(i)) >= least)
+        # An agent may err in unison: that speaks against a key where unison is right as a rule, and it is whole.
+        trusted = _agreement_is_right(s, least) >= TRUSTED and not copied_repeats(s)
+        whole = [a for a in agreeing if a[1]]
+        trusted = trusted and bool(whole) and least > 2
+        shown = [f for rows, *_ in (whole if trusted else agreeing) for f in rows]
+        agreed = {task: answer for _, _, task, answer in (whole if trusted else agreeing)}
         yield finding(
             scale,
             "never_pass_agreeing",
@@ -134,11 +145,26 @@ def _agreeing_failures(s: Scan, scale: Scale) -> Iterator[Finding]:
             shown,
             tried,
             unit="tasks",
-            suspect=True,
-            confidence="medium" if least > 2 else "low",
+            suspect=trusted,
+            confidence="medium" if trusted else "low",
             details={"answers": dict(sorted(agreed.items())[:20])},
             advice="check the key of these tasks by hand: a wrong key, or an error that the agent always makes",
         )
+
+
+def _agreement_is_right(s: Scan, least: int) -> float:
+    """Of the tasks whose rollouts agree, how many agree on what passes: an agent may err in unison."""
+    right = tasks = 0
+    for index in range(len(s.tasks)):
+        rows = s.of_task(index)
+        given = Counter(f.answer for f in rows if f.answer and (f.declared or not f.calls))
+        if len(rows) < least or not given:
+            continue
+        answer, most = min(given.items(), key=lambda kv: (-kv[1], kv[0]))
+        if most >= least and most / len(rows) >= AGREE:
+            tasks += 1
+            right += any(f.passed for f in rows if f.answer == answer)
+    return right / tasks if tasks else 0.0
 
 
 def _oracle(s: Scan, scale: Scale) -> Iterator[Finding]:
@@ -155,73 +181,3 @@ def _oracle(s: Scan, scale: Scale) -> Iterator[Finding]:
             len(s.scored),
             suspect=True,
         )
-
-
-def _evidence(s: Scan, scale: Scale) -> Iterator[Finding]:
-    passed = [f for f in s.scored if f.passed]
-    empty = [f for f in passed if (not f.steps and not f.calls) or ("says_nothing" in f.flags and not f.calls)]
-    if empty:
-        yield finding(
-            scale,
-            "pass_of_nothing",
-            "TI",
-            "A full score for a rollout that did and said nothing",
-            empty,
-            len(passed),
-            suspect=True,
-        )
-    acting = [f for f in passed if f.calls]
-    idle = [f for f in passed if not f.calls and f.said]
-    if acting and idle and len(idle) <= 0.2 * len(passed):
-        yield finding(
-            scale,
-            "pass_without_evidence",
-            "TI",
-            "A full score without a tool call, where passes rest on calls",
-            idle,
-            len(passed),
-            suspect=True,
-            confidence="medium",
-        )
-    wrong = [f for f in passed if "only_errors" in f.flags]
-    if wrong:
-        yield finding(
-            scale,
-            "pass_with_errors",
-            "TI",
-            "A full score although every tool call ended in an error",
-            wrong,
-            len(passed),
-            suspect=True,
-            confidence="medium",
-        )
-
-
-def _wrong_but_passed(s: Scan, scale: Scale) -> Iterator[Finding]:
-    """Where passing answers all but always equal the key, those that do not are suspects."""
-    keyed = [
-        f
-        for f in s.scored
-        if f.passed and f.answer and s.tasks[f.task].key is not None and (f.declared or not f.calls)
-    ]
-    odd = [
-        f
-        for f in keyed
-        if not _alike(f.answer, plain(s.tasks[f.task].key or ""), plain(s.tasks[f.task].chosen or ""))
-    ]
-    if odd and len(keyed) >= 10 and len(odd) <= 0.1 * len(keyed):
-        yield finding(
-            scale,
-            "wrong_answer_passed",
-            "TI",
-            "A full score for an answer that is not the task's key",
-            odd,
-            len(keyed),
-            suspect=True,
-            confidence="medium",
-        )
-
-
-def _alike(answer: str, *keys: str) -> bool:
-    """One holds the other: another wording of the same."""
-    return any(key and (key in answer or answer in key) for key in keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gym_mcp.diagnosis.answers import plain, stated
-from gym_mcp.diagnosis.data import cut_prompts
+from gym_mcp.diagnosis.prompts import cut_prompts
 from gym_mcp.diagnosis.templates import template
 
 
