@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from gym_mcp.skill_eval.experiment import Experiment
 
 _GROUPS: Final = ("components", "usage", "judge_usage", "timing", "harness_facts")
-_OWN: Final = frozenset({"skills", "out", "config", "workers", "ray", "together", "quiet", "as_json"})
+_OWN: Final = frozenset(
+    "skills out config workers ray together metrics otel otel_content quiet as_json".split()  # or not for arms
+)
 
 
 @click.command(
