@@ -195,6 +195,7 @@ Examples:
 @click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--retry-failed", is_flag=True, help="Run the failed rollouts again, too.")
 @click.option("--base-url", help="Where the model is served now.")
+@click.option("--judge-base-url", metavar="URL", help="Where the judge is served now.")
 @click.option("--concurrency", type=click.IntRange(1), metavar="N", help="Rollouts at a time, at most.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes that share the rollouts.")
 @click.option("--ray", metavar="ADDRESS", help="Go on on a Ray cluster; without it, on this machine.")
@@ -208,6 +209,7 @@ def resume_command(
     run_dir: Path,
     retry_failed: bool,
     base_url: str | None,
+    judge_base_url: str | None,
     concurrency: int | None,
     workers: int | None,
     ray: str | None,
@@ -228,7 +230,8 @@ def resume_command(
     observe = observe_of(metrics, otel, otel_content)
 
     def go(*parts: Any) -> Awaitable[Outcome]:
-        asked: Any = {"base_url": base_url, "concurrency": concurrency, "workers": workers}
+        asked: Any = {"base_url": base_url, "judge_base_url": judge_base_url, "ray": ray}
+        asked |= {"concurrency": concurrency, "workers": workers}
         return resume(run_dir, *parts, retry_failed=retry_failed, observe=observe, **asked)
 
     _finish(ctx, [_drive(go, quiet)], as_json, ray=ray)

@@ -52,8 +52,8 @@ def _version(package: str) -> str | None:
 def settings_of(config: RunConfig) -> JSONObject:
     """The settings as resume will need them: paths absolute, URLs without credentials."""
     settings = config.model_dump(mode="json")
-    if config.base_url:
-        settings["base_url"] = scrub_url(config.base_url)
+    for name in ("base_url", "judge_base_url"):
+        settings[name] = settings[name] and scrub_url(settings[name])
     if config.input is not None:
         settings["input"] = str(config.input.resolve())
     if is_url(config.environment):

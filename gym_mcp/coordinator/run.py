@@ -99,6 +99,7 @@ async def resume(
     on_ready: OnReady | None = None,
     *,
     base_url: str | None = None,
+    judge_base_url: str | None = None,
     concurrency: int | None = None,
     workers: int | None = None,
     ray: str | None = None,
@@ -119,9 +120,10 @@ async def resume(
                 f"{path}: holds scores by the verifier of {manifest['verifier_from']}; "
                 "resume the run that it was made from"
             )
-        _ask_for_credentials(manifest["config"], base_url)
-        given = (("base_url", base_url), ("concurrency", concurrency), ("workers", workers))
-        over: JSONObject = {k: v for k, v in given if v is not None}
+        given: JSONObject = {"base_url": base_url, "judge_base_url": judge_base_url}
+        given |= {"concurrency": concurrency, "workers": workers}
+        over = {k: v for k, v in given.items() if v is not None}
+        _ask_for_credentials({**manifest["config"], **over})
         if manifest["config"].get("ray"):  # where a run runs is not what it is: the cluster may be gone
             over = {"workers": None, **over}
         config = make_config({**manifest["config"], **over, "ray": ray}, str(path))
@@ -138,9 +140,11 @@ async def resume(
         directory.unlock()
 
 
-def _ask_for_credentials(settings: JSONObject, base_url: str | None) -> None:
-    if base_url is None and MASK in (settings.get("base_url") or ""):
-        raise UsageError("the model's URL held credentials, which no run keeps: give it again with --base-url")
+def _ask_for_credentials(settings: JSONObject) -> None:
+    for name, flag in (("base_url", "--base-url"), ("judge_base_url", "--judge-base-url")):
+        if MASK in (settings.get(name) or ""):
+            whose = "judge's" if name.startswith("judge") else "model's"
+            raise UsageError(f"the {whose} URL held credentials, which no run keeps: give it again with {flag}")
     if MASK in settings["environment"]:
         raise UsageError("the environment's URL held credentials, which no run keeps: start a new run")
 

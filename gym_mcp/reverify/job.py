@@ -27,7 +27,7 @@ from gym_mcp.reverify import borrow
 from gym_mcp.reverify.diff import Diff
 from gym_mcp.reverify.plan import Decision, Plan, decide
 from gym_mcp.reverify.rescore import CONCURRENCY, STATE, Rescoring
-from gym_mcp.scrub import MASK
+from gym_mcp.scrub import MASK, scrub_url
 from gym_mcp.types import JSONObject
 
 CHANGES: Final = "reverify-changes.jsonl"
@@ -133,7 +133,9 @@ class Job:
             "verifier_from": str(wish.verifier_from.resolve()) if wish.verifier_from else None,
             "rollouts": self.plan.total("re-verify"),
         }
-        config = {**old["config"], "judge": self.config.judge, "judge_base_url": self.config.judge_base_url}
+        config = {**old["config"], "judge": self.config.judge, "judge_base_url": None}
+        if self.config.judge_base_url:
+            config["judge_base_url"] = scrub_url(self.config.judge_base_url)
         return {
             **old,
             "run_id": old["run_id"] if wish.in_place else secrets.token_hex(6),
@@ -193,6 +195,8 @@ def _config(manifest: JSONObject, wish: Wish) -> RunConfig:
         raise UsageError("--environment: only for a run of a served environment, which may have moved")
     if MASK in settings["environment"]:
         raise UsageError("the environment's URL held credentials, which no run keeps: give it with --environment")
+    if settings["judge"] and MASK in (settings.get("judge_base_url") or ""):
+        raise UsageError("the judge's URL held credentials, which no run keeps: give it with --judge-base-url")
     return make_config(settings, str(wish.run))
 
 

@@ -46,7 +46,8 @@ class Experiment:
         if (path / FILE).is_file():
             about = _read(path / FILE)
             settings = merged(about["settings"], given)
-            for key, flag in (("base_url", "--base-url"), ("environment", "-e")):
+            asked = (("base_url", "--base-url"), ("judge_base_url", "--judge-base-url"), ("environment", "-e"))
+            for key, flag in asked:
                 if MASK in (settings.get(key) or ""):
                     raise UsageError(f"{flag}: the URL held credentials, which nothing keeps: give it again")
             return cls(path, settings, _same_arms(path, about, arms), about)

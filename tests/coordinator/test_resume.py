@@ -12,6 +12,7 @@ import pytest
 from gym_mcp.coordinator.journal import DamagedJournal, line_of
 from gym_mcp.coordinator.run import resume, summarize
 from gym_mcp.errors import UsageError
+from gym_mcp.reverify.job import Wish, prepared
 from tests.coordinator.kit import make_harness, pairs, read_lines, write_rows
 from tests.coordinator.runs import CALLS, COUNTER, SCRIPT, Workbench, edit, forget
 from tests.endpoint import FAULTS, Endpoint, Script, faulty
@@ -242,6 +243,22 @@ def test_credentials_of_a_url_are_not_kept_and_asked_for_again(tmp_path: Path) -
         with pytest.raises(UsageError, match="give it again with --base-url"):
             await resume(b.run_dir)
         assert (await resume(b.run_dir, base_url=url)).complete
+
+    bench(tmp_path, body)
+
+
+def test_credentials_of_a_judges_url_are_not_kept_and_asked_for_again(tmp_path: Path) -> None:
+    async def body(b: Workbench) -> None:
+        judge: dict[str, Any] = {"judge": "openai/j", "judge_base_url": "http://me:hunter2@127.0.0.1:1/v1"}
+        await b.start(after=1, **judge)
+        for path in b.run_dir.iterdir():
+            assert b"hunter2" not in path.read_bytes(), path
+        with pytest.raises(UsageError, match="give it again with --judge-base-url"):
+            await resume(b.run_dir)
+        assert (await resume(b.run_dir, judge_base_url=judge["judge_base_url"])).complete
+        with pytest.raises(UsageError, match="give it with --judge-base-url"):
+            async with prepared(Wish(b.run_dir)):
+                pass
 
     bench(tmp_path, body)
 
