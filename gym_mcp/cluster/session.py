@@ -65,7 +65,8 @@ class Session:
         """Let go of the cluster: what this process had there ends."""
         if self._ours:
             self._ours = False
-            self.ray.shutdown()
+            with contextlib.redirect_stdout(io.StringIO()):  # it says what it held back, in this thread
+                self.ray.shutdown()
             self._stdout.close()
 
 
