@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _HELLO: Final = 60.0
 _CALL: Final = 5.0
+_MANY: Final = 1 << 20
 LAGS_EVERY: Final = 1.0
 
 
@@ -278,7 +279,7 @@ async def _main(sock: socket.socket) -> None:
             member = Member(arm, desk, parts, config.concurrency, config.repeats, channel, hello["workers"])
             member.heed(hello)
             member.served_at = hello.get("served_at")
-            fits = bound_by_memory(config.concurrency, getattr(parts.harness, "memory_mib", None)).allowed
+            fits = bound_by_memory(_MANY, getattr(parts.harness, "memory_mib", None)).allowed
             channel.send({"ready": os.getpid(), "identity": identity(config, parts, ""), "fits": fits})
             hooks = {"emit": member.emit, "pause": member.hold, "let_one": lambda: member.hold(False)}
             await guarded(parts.harness, config.max_memory, member.serve, **hooks)
