@@ -170,7 +170,7 @@ def run(
     side_by_side = plan.together and len(plan.runs) > 1
     if metrics is not None and side_by_side:
         raise UsageError("--metrics: runs that go on together have no page of their own; `gym-mcp top` shows each")
-    observe = observe_of(metrics, otel, otel_content)
+    observe = observe_of(metrics, otel, otel_content, ray=plan.runs[0].ray)
     if side_by_side:
         from gym_mcp.cli.together import drive_together
 
@@ -227,7 +227,7 @@ def resume_command(
     """
     from gym_mcp.coordinator.run import resume
 
-    observe = observe_of(metrics, otel, otel_content)
+    observe = observe_of(metrics, otel, otel_content, ray=ray)
 
     def go(*parts: Any) -> Awaitable[Outcome]:
         asked: Any = {"base_url": base_url, "judge_base_url": judge_base_url, "ray": ray}

@@ -28,7 +28,7 @@ def observe_options(command: F) -> F:
     return command
 
 
-def observe_of(metrics: str | None, otel: str | None, content: bool) -> Observe:
+def observe_of(metrics: str | None, otel: str | None, content: bool, *, ray: str | None = None) -> Observe:
     """What the flags ask for, checked before anything starts; says where metrics are served."""
     from gym_mcp.errors import UsageError
     from gym_mcp.observe.observed import Observe
@@ -41,6 +41,8 @@ def observe_of(metrics: str | None, otel: str | None, content: bool) -> Observe:
         from gym_mcp.observe.export import OtelSettings
 
         settings = OtelSettings.of(otel, content=content)
+        if ray is not None and settings.is_file:
+            raise UsageError("--otel: the nodes of a cluster write to no file of this machine; give a URL")
     if address is None:
         return Observe(otel=settings)
     from gym_mcp.observe.prometheus import listening, url_of

@@ -70,8 +70,12 @@ class OtelSettings:
         _need_exporter()
         return cls(text if parts.path not in ("", "/") else text.rstrip("/") + "/v1/traces", content)
 
+    @property
+    def is_file(self) -> bool:
+        return "://" not in self.target
+
     def exporter(self, trace: int) -> Exporter:
-        sink = Collector(self.target, trace) if "://" in self.target else File(Path(self.target), trace)
+        sink = File(Path(self.target), trace) if self.is_file else Collector(self.target, trace)
         return Exporter(sink, _QUEUE_WITH_TEXTS if self.content else QUEUE)
 
     def as_json(self) -> JSONObject:

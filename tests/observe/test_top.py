@@ -109,6 +109,12 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
         assert isinstance(found.exception, UsageError) and told in str(found.exception)
 
 
+def test_nodes_of_a_cluster_write_no_file_here(tmp_path: Path) -> None:
+    flags = Folder(tmp_path, 3).flags()
+    found = CliRunner().invoke(cli, [*map(str, flags), "--ray", "local", "--otel", str(tmp_path / "s.jsonl")])
+    assert isinstance(found.exception, UsageError) and "give a URL" in str(found.exception)
+
+
 def test_a_run_that_has_ended_is_shown_by_its_table(tmp_path: Path) -> None:
     folder = Folder(tmp_path, 3)
     assert CliRunner().invoke(cli, [*map(str, folder.flags()), "-q"]).exit_code == 0
