@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from gym_mcp.observe.control import ask
 from gym_mcp.types import JSONObject
 from tests.faults.process import (
     ROOT,
@@ -178,6 +179,27 @@ def test_nodes_actors_processes_and_the_run_are_killed(tmp_path: Path, nodes: No
     assert numbers[0]["scored"] == 300
     assert numbers[0] == numbers[1] and found[0] == found[1]
     holds_no_secret(tmp_path, Path(nodes.folder))
+
+
+def test_it_is_steered_like_any_other(tmp_path: Path, nodes: Nodes) -> None:
+    folder = Folder(tmp_path, 60)
+
+    def now() -> JSONObject:
+        status: JSONObject = ask(folder.run, {"do": "status"})["status"]
+        return status
+
+    with endpoint("--calls", '[["step", {}]]', "--delay", 0.3) as url:
+        flags = folder.flags("openai/m", "--base-url", url, "-q", environment=DEADLY)
+        process = begin(*flags, "--concurrency", 8, "--workers", 2, "--ray", nodes.address)
+        until(lambda: folder.lines() >= 8, "rollouts", 60)
+        ask(folder.run, {"do": "pause"})
+        until(lambda: now()["in_flight"] == 0, "the last of them")
+        assert now()["state"] == "paused" and 8 <= folder.lines() < 60
+        ask(folder.run, {"do": "resume"})
+        ask(folder.run, {"do": "set", "concurrency": 20})
+        until(lambda: sum(now()["stages"].values()) > 8, "more at a time")
+        assert result(finish(process))["scored"] == 60
+    folder.check(60, 1)
 
 
 def holds_no_secret(*folders: Path) -> None:
