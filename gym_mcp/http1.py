@@ -36,6 +36,13 @@ class ConnectionLost(OSError):
         self.reached = reached
 
 
+class AnswerTooLong(ConnectionLost):
+    """The answer is longer than the pool takes; it was not read to its end."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the answer is longer than {limit} bytes", answered=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where a URL leads: what a connection needs, and the first lines of a request to it."""
@@ -71,8 +78,9 @@ class Answer:
 class Pool:
     """Connections to any number of servers, one request at a time on each, as many as are needed."""
 
-    def __init__(self, *, connect_timeout: float) -> None:
+    def __init__(self, *, connect_timeout: float, max_answer: int = MAX_ANSWER) -> None:
         self._connect_timeout = connect_timeout
+        self._max_answer = max_answer
         self._idle: dict[tuple[str, int, bool], list[_Connection]] = {}
         self._tls: ssl.SSLContext | None = None
 
@@ -117,7 +125,7 @@ class Pool:
         try:
             async with asyncio.timeout(self._connect_timeout):
                 _, connection = await loop.create_connection(
-                    _Connection, host, port, ssl=self._tls if tls else None
+                    lambda: _Connection(self._max_answer), host, port, ssl=self._tls if tls else None
                 )
         except TimeoutError:
             message = f"no connection to {host}:{port} within {self._connect_timeout:g} s"
@@ -135,9 +143,10 @@ class Pool:
 class _Connection(asyncio.Protocol):
     """One connection. Answers are parsed as their bytes come in."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_answer: int) -> None:
         self.reusable = False
         self.good_until = 0.0
+        self._max_answer = max_answer
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Answer] | None = None
         self._data = bytearray()
@@ -178,6 +187,9 @@ class _Connection(asyncio.Protocol):
         self._data += data
         try:
             self._parse()
+        except AnswerTooLong as e:
+            self._fail(e)
+            self.close()
         except ValueError as e:
             self._fail(ConnectionLost(str(e) or _BROKEN, answered=True))
             self.close()
@@ -194,14 +206,16 @@ class _Connection(asyncio.Protocol):
             if status >= 200:
                 self._answer = (status, headers)
                 self._end = _length(status, headers)
+                if self._end > self._max_answer:
+                    raise AnswerTooLong(self._max_answer)
         if self._end == -2:
             body = _unchunk(self._data)
             if body is not None:
                 self._finish(body)
         elif self._end >= 0 and len(self._data) >= self._end:
             self._finish(bytes(self._data[: self._end]))
-        if len(self._data) > MAX_ANSWER:
-            raise ValueError(f"the answer is longer than {MAX_ANSWER} bytes")
+        if len(self._data) > self._max_answer:
+            raise AnswerTooLong(self._max_answer)
 
     def _finish(self, body: bytes) -> None:
         assert self._answer is not None
@@ -245,8 +259,8 @@ def _length(status: int, headers: dict[bytes, bytes]) -> int:
     length = headers.get(b"content-length")
     if length is None:
         return -1
-    if not length.isdigit() or int(length[:16]) > MAX_ANSWER:
-        raise ValueError(f"the answer is longer than {MAX_ANSWER} bytes")
+    if not length.isdigit() or len(length) > 18:
+        raise ValueError(_BROKEN)
     return int(length)
 
 

@@ -1,6 +1,8 @@
 """The HTTP client of all model calls: one POST of JSON, and every way it can fail as a classified `ModelError`.
 
-aiohttp, because its cost stays flat at hundreds of connections, where httpx's pool walks all of them per call.
+Plain `http://` without a proxy, which is how servers of one's own are reached, goes over `gym_mcp.http1`, because
+aiohttp's client would be half of what a rollout costs. TLS and proxies are aiohttp's, whose cost stays flat at
+hundreds of connections, where httpx's pool walks all of them per call.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
+from multidict import CIMultiDict
 from yarl import URL
 
 from gym_mcp.errors import ModelError, PromptTooLong
+from gym_mcp.http1 import Address, AnswerTooLong, ConnectionLost, Pool
 from gym_mcp.types import JSONObject
 
 RETRYABLE: Final = frozenset({408, 409, 425, 429})
@@ -34,6 +38,10 @@ _MESSAGE: Final = 300
 _SECRET: Final = 4
 """Characters below which a `secret` is a placeholder that would garble ordinary words."""
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_ERRNO: Final = re.compile(r"Errno (\d+)")
+_CUT: Final = "the endpoint cut the connection before it answered"
+_CUT_LATER: Final = "the endpoint cut the connection in the middle of its answer"
 
 _TOO_LONG: Final = re.compile(
     r"prompt is too long|maximum context length|longer than the (?:model's|maximum) "
@@ -56,6 +64,8 @@ class Transport:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = tuple(s for s in secrets if len(s) >= _SECRET)
+        self._pool: Pool | None = None
+        self._plain: dict[URL, Address | None] = {}
         self._session: aiohttp.ClientSession | None = None
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._proxies: dict[URL, str | None] = {}
@@ -70,6 +80,52 @@ class Transport:
 
     async def post(self, url: URL, headers: Mapping[str, str], body: bytes, timeout: float) -> JSONObject:
         """The JSON object that `url` answers within `timeout` seconds, or `ModelError`."""
+        if url not in self._plain:
+            self._plain[url] = _plain_address(url)
+        address = self._plain[url]
+        try:
+            if address is not None:
+                status, fields, content = await self._over_plain(address, headers, body, timeout)
+            else:
+                status, fields, content = await self._over_aiohttp(url, headers, body, timeout)
+        except TimeoutError:
+            raise AnswerTimeout(f"no answer within {timeout:g} s", retryable=True) from None
+        if status != HTTPStatus.OK:
+            raise self._refusal(status, fields, content)
+        return self._parse(content)
+
+    async def _over_plain(
+        self, address: Address, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        if self._pool is None:
+            self._pool = Pool(connect_timeout=CONNECT_TIMEOUT, max_answer=MAX_BODY)
+        try:
+            answer = await self._pool.post(address, _lines(headers), body, timeout=timeout)
+        except TimeoutError:  # an OSError, too
+            raise
+        except AnswerTooLong:
+            raise ModelError(f"broken answer: more than {MAX_BODY} bytes", retryable=True) from None
+        except ConnectionLost as e:
+            if not e.reached:
+                raise AnswerTimeout(str(e), retryable=True) from None
+            raise ModelError(_lost_message(e), retryable=True) from None
+        except OSError as e:
+            reason = _reason_of(e)
+            message = f"cannot connect to {address.host}:{address.port}: {reason}"
+            raise ModelError(self.clean(message), retryable=True) from None
+        if answer.status == HTTPStatus.OK and b"content-encoding" not in answer.headers:
+            return answer.status, {}, answer.body
+        encoding = answer.headers.get(b"content-encoding", b"identity").decode("latin-1")
+        if encoding != "identity":
+            raise ModelError(
+                self.clean(f"broken answer: in {encoding}, which nobody asked for"), status=answer.status
+            )
+        fields = CIMultiDict((k.decode("latin-1"), v.decode("latin-1")) for k, v in answer.headers.items())
+        return answer.status, fields, answer.body
+
+    async def _over_aiohttp(
+        self, url: URL, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
         session = self._session or self._open()
         limits = self._timeouts.get(timeout)
         if limits is None:
@@ -86,19 +142,15 @@ class Transport:
                 allow_redirects=False,  # the key must not travel to where the user did not send it
                 proxy=self._proxies[url],
             ) as answer:
-                status = answer.status
-                content = await _read(answer)
+                return answer.status, answer.headers, await _read(answer)
         except TimeoutError:
-            raise AnswerTimeout(f"no answer within {timeout:g} s", retryable=True) from None
+            raise
         except aiohttp.ClientSSLError as e:
             raise ModelError(f"TLS to the model endpoint failed: {self.clean(str(e))}") from None
         except aiohttp.InvalidURL:
             raise ModelError("the model endpoint's URL is not valid") from None
         except (aiohttp.ClientError, OSError) as e:
             raise ModelError(self._connection_message(e), retryable=True) from None
-        if status != HTTPStatus.OK:
-            raise self._refusal(status, answer.headers, content)
-        return self._parse(content)
 
     def _parse(self, content: bytes) -> JSONObject:
         try:
@@ -121,9 +173,9 @@ class Transport:
             reason = os.strerror(number) if number > 0 else cause.strerror or str(cause)
             return self.clean(f"cannot connect to {error.host}:{error.port}: {reason}")
         if isinstance(error, aiohttp.ServerDisconnectedError):
-            return "the endpoint cut the connection before it answered"
+            return _CUT
         if isinstance(error, aiohttp.ClientPayloadError):
-            return "the endpoint cut the connection in the middle of its answer"
+            return _CUT_LATER
         return self.clean(f"the connection failed: {str(error) or type(error).__name__}")
 
     def _refusal(self, status: int, headers: Mapping[str, str], content: bytes) -> ModelError:
@@ -148,9 +200,46 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+
+def _plain_address(url: URL) -> Address | None:
+    """Where a URL leads, if our own client can go there."""
+    if url.scheme != "http" or proxy_for(str(url)) is not None:
+        return None
+    try:
+        return Address.of(str(url))
+    except ValueError:
+        return None
+
+
+def _lines(headers: Mapping[str, str]) -> bytes:
+    """Header lines. `ModelError` for a value that would be more than one."""
+    lines = ["Accept: */*\r\n"]
+    for name, value in headers.items():
+        if not value.isprintable():
+            raise ModelError(f"the value of the header {name} cannot be sent: it holds control characters")
+        lines.append(f"{name}: {value}\r\n")
+    return "".join(lines).encode()
+
+
+def _lost_message(error: ConnectionLost) -> str:
+    if not error.answered:
+        return _CUT
+    text = str(error)
+    return _CUT_LATER if text.startswith("the server closed") else f"the connection failed: {text}"
+
+
+def _reason_of(error: OSError) -> str:
+    """asyncio's own text is `Connect call failed` and the address again, once for each address of a name."""
+    numbers = [error.errno] if error.errno else [int(n) for n in _ERRNO.findall(str(error))]
+    number = next((n for n in reversed(numbers) if n > 0), 0)  # a resolver's number is negative
+    return os.strerror(number) if number else error.strerror or str(error)
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:

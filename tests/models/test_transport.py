@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import socket
 import time
 from email.utils import formatdate
 from typing import Any
@@ -12,8 +14,17 @@ import pytest
 from yarl import URL
 
 from gym_mcp.errors import ModelError
+from gym_mcp.models import transport
 from gym_mcp.models.transport import MAX_BODY, AnswerTimeout, Transport, proxy_for, retry_after, server_error
 from tests.endpoint import FAULTS, Answer, Cut, Endpoint, Hang, Raw, Slow, fixed, in_turn, status
+
+
+@pytest.fixture(params=["own", "aiohttp"], autouse=True)
+def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both clients tell the same of everything."""
+    if request.param == "aiohttp":
+        monkeypatch.setattr("gym_mcp.models.transport._plain_address", lambda url: None)
+    return str(request.param)
 
 
 def post(answer: Answer, *, timeout: float = 5.0, secrets: tuple[str, ...] = ()) -> Any:
@@ -186,6 +197,59 @@ def test_one_connection_serves_calls_in_a_row() -> None:
             return len(endpoint.peers)
 
     assert asyncio.run(main()) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("http://127.0.0.1:8000/v1", True),
+        ("http://[::1]:8000/v1?a=%20b", True),
+        ("http://inside.example/v1", True),
+        ("http://outside.example/v1", False),
+        ("https://inside.example/v1", False),
+    ],
+)
+def test_which_urls_our_own_client_is_for(url: str, plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # of `client`
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "inside.example")
+    assert (transport._plain_address(URL(url)) is not None) is plain
+
+
+def test_a_name_with_several_addresses_of_which_none_answers() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        port = taken.getsockname()[1]
+
+        async def main() -> str:
+            sender = Transport()
+            with pytest.raises(ModelError) as error:
+                await sender.post(URL(f"http://localhost:{port}/v1"), {}, b"{}", 5.0)
+            await sender.aclose()
+            return str(error.value)
+
+        assert asyncio.run(main()) == f"cannot connect to localhost:{port}: Connection refused"
+
+
+def test_an_answer_that_is_compressed_unasked_is_said_to_be(client: str) -> None:
+    packed = Raw(gzip.compress(b"{}"), headers={"Content-Encoding": "gzip"})
+    if client == "aiohttp":
+        assert post(packed) == {}
+    else:
+        assert str(post(packed)) == "broken answer: in gzip, which nobody asked for"
+
+
+def test_a_header_stays_one_line(client: str) -> None:
+    async def main() -> None:
+        async with Endpoint(in_turn(Raw(b"{}"))) as endpoint:
+            sender = Transport()
+            try:
+                await sender.post(URL(endpoint.url + "/responses"), {"X-A": "b\r\nX-C: d"}, b"{}", 5.0)
+            finally:
+                await sender.aclose()
+
+    with pytest.raises((ModelError, ValueError), match="control character"):
+        asyncio.run(main())
 
 
 def test_proxies_come_from_the_environment_but_not_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
