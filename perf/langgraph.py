@@ -31,6 +31,10 @@ GROUPS = {
     "/pydantic": "pydantic",
     "/uuid": "uuid",
     "/gym_mcp/langgraph/": "gym_mcp.langgraph",
+    "/gym_mcp/http1": "gym_mcp.http1",
+    "/gym_mcp/models/": "gym_mcp.models",
+    "/gym_mcp/coordinator/": "gym_mcp.coordinator",
+    "/gym_mcp/observe/": "gym_mcp.observe",
     "/gym_mcp/": "gym_mcp, the rest",
     "/asyncio/": "asyncio",
     "/aiohttp/": "aiohttp",
@@ -38,7 +42,7 @@ GROUPS = {
 
 
 def profiled(
-    environment: str, tasks: Path, url: str, count: int, concurrency: int
+    environment: str, tasks: Path, url: str, count: int, concurrency: int, harness: str = "langgraph_react"
 ) -> tuple[float, dict[str, float]]:
     """(seconds, own seconds by package) of one run under the profiler, in this process, second run of two."""
     from gym_mcp.cli.main import main
@@ -46,7 +50,7 @@ def profiled(
     profile = cProfile.Profile()
     for warm in (True, False):
         out = tempfile.mkdtemp(prefix="gym-mcp-perf-")
-        words = ["eval", "run", "-q", "--json", "-e", environment, "-H", "langgraph_react", "--out", out]
+        words = ["eval", "run", "-q", "--json", "-e", environment, "-H", harness, "--out", out]
         words += ["-m", "openai/scripted", "--base-url", url, "--input", str(tasks), "--limit", str(count)]
         with contextlib.redirect_stdout(io.StringIO()):
             if not warm:

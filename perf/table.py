@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from perf.langgraph import profiled
 from perf.overhead import CALLS, ROOT, background
 
 Command = Callable[[int, int], list[str]]
@@ -148,6 +149,10 @@ def main() -> None:
         table.line("... the SDK's client, stdio, server included", stdio, share=0.25)
         graph = evaluation(COUNTER, tasks, url, "-H", "langgraph_react")
         table.line("... with LangGraph (langgraph_react)", graph, share=0.25)
+        total, shares = profiled(COUNTER, tasks, url, args.episodes, args.concurrency, "simple")
+    print(f"\nwhere the time of three tool calls on the direct rung goes (profiled, {total:.2f} s, own time):")
+    for group, seconds in sorted(shares.items(), key=lambda item: -item[1])[:8]:
+        print(f"  {group:28} {100 * seconds / total:5.1f} %")
 
 
 if __name__ == "__main__":
