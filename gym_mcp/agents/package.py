@@ -133,17 +133,17 @@ def _fill(folder: Path, harness: str, package: Package, version: str) -> None:
 def _python(harness: str, version: str) -> str:
     if not version or version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
-    found = shutil.which(f"python{version}")
-    if found is None:
-        raise UsageError(f"harness {harness}: its package needs Python {version}: python{version} is not on PATH")
-    command = [found, "-c", "import sys; print(sys.executable)"]
-    try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_SECONDS, check=True)
-    except (OSError, subprocess.SubprocessError):
-        raise UsageError(
-            f"harness {harness}: its package needs Python {version}, and {found} does not run"
-        ) from None
-    return asked.stdout.strip()
+    name = f"python{version}"
+    on_path = shutil.which(name)
+    # On PATH may be a stand-in of pyenv's that runs only where that version was chosen.
+    pyenv = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser()
+    for found in filter(None, (on_path, *map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/{name}"))))):
+        command = [found, "-c", "import sys; print(sys.executable)"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            asked = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_SECONDS, check=True)
+            return asked.stdout.strip()
+    problem = f", and {on_path} does not run" if on_path else f": {name} is not on PATH"
+    raise UsageError(f"harness {harness}: its package needs Python {version}{problem}")
 
 
 def _run(command: list[str]) -> None:

@@ -109,3 +109,14 @@ def test_python_of_another_version_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "bin" / "python2.1").chmod(0o755)
     with pytest.raises(UsageError, match=r"needs Python 2\.1, and .*python2\.1 does not run"):
         install("tool", other)
+
+
+def test_a_python_of_pyenv_is_found_where_its_stand_in_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for where, text in (("bin", "exit 1"), ("pyenv/versions/2.1.7/bin", "echo /the/python")):
+        (tmp_path / where).mkdir(parents=True, exist_ok=True)
+        (tmp_path / where / "python2.1").write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / where / "python2.1").chmod(0o755)
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    assert package._python("tool", "2.1") == "/the/python"
