@@ -232,7 +232,7 @@ def test_an_agent_without_conversations_refuses_environments_with_a_user() -> No
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_evaluation_leaves_no_process(tmp_path: Path, number: int) -> None:
-    from tests.faults.process import begin, endpoint, finish, until
+    from tests.faults.process import begin, endpoint, finish, read_until, until
 
     installed("claude-code")
     lab = Path(__file__).parents[1] / "environments" / "lab.py"
@@ -254,6 +254,7 @@ def test_a_killed_evaluation_leaves_no_process(tmp_path: Path, number: int) -> N
         until(lambda: len(agent_processes()) >= 3, "three agents", 60)
         os.kill(process.pid, number)
         if number == signal.SIGINT:
+            read_until(process, "again to give them up")  # two signals at once are one
             os.kill(process.pid, number)
         finish(process)
         until(lambda: agent_processes() == [], "their end", 30)
