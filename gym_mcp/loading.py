@@ -51,8 +51,8 @@ def _package(wanted: str, folder: Path) -> str:
 
 
 class _AsItIs(SourceFileLoader):
-    """Compiles what the file holds now. Python knows a cached compilation by the second and the size of the file, so
-    it may be of the text before an edit, when the hash that a score is filed under is of the text after it.
+    """Compiles what the file holds now. Python knows a cached compilation by the second and the size of the
+    file, so it may be of the text before an edit, when the hash that a score is filed under is of that after it.
     """
 
     def get_code(self, fullname: str) -> CodeType:
