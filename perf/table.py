@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from perf import overhead
 from perf.langgraph import profiled
 from perf.overhead import CALLS, ROOT, background
 
@@ -65,15 +66,14 @@ def run(command: list[str]) -> Run:
 
 
 def floor(url: str, work: str) -> Command:
-    return lambda n, c: [sys.executable, "-m", "perf.floor", url, work, str(n), str(c)]
+    return lambda n, c: overhead.floor(url, work, c)(n)
 
 
 def evaluation(environment: str, tasks: Path, url: str, *more: str, program: str = "gym_mcp.cli.main") -> Command:
     def command(n: int, c: int) -> list[str]:
-        out = tempfile.mkdtemp(prefix="gym-mcp-perf-")
-        words = [sys.executable, "-m", *program.split(), "eval", "run", "-q", "--json", "-e", environment]
-        words += ["-m", "openai/scripted", "--base-url", url, "--input", str(tasks), "--limit", str(n)]
-        return [*words, "--concurrency", str(c), "--out", out, *more]
+        words = overhead.evaluation(environment, tasks, url, c)(n)
+        words[2:3] = program.split()  # after `python -m`
+        return [*words, *more]
 
     return command
 

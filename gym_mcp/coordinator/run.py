@@ -197,20 +197,7 @@ async def go_on(
     if share is not None:
         share.begun = tally.done
         share.allow(min(share.maximum, config.concurrency))
-    coordinator: Coordinator
-    work: Callable[[], Awaitable[bool]]
-    if parts.cluster is not None and tally.done < tally.expected:
-        from gym_mcp.cluster.start import make_cluster_crew
-
-        arm = make_arm(manifest, config, parts)
-        coordinator, work = make_cluster_crew(parts.cluster, directory, arm, config, parts, tally, done, groups)
-    elif share is None and min(config.workers or 1, config.concurrency, tally.expected - tally.done) > 1:
-        from gym_mcp.crew.start import make_crew
-
-        arm = make_arm(manifest, config, parts)
-        coordinator, work = make_crew(directory, arm, config, parts, tally, done, groups)
-    else:
-        coordinator, work = _in_process(directory, manifest, config, parts, tally, done, groups, share)
+    coordinator, work = _coordinator_of(directory, manifest, config, parts, tally, done, groups, share)
     for listener in listeners:
         coordinator.listen(listener)
     if on_ready is not None:
@@ -233,6 +220,29 @@ async def go_on(
         metrics = _metrics(manifest, tally)
         _write_metrics(directory, {**metrics, **coordinator.lags.as_json()})
     return Outcome(directory.path, complete, metrics)
+
+
+def _coordinator_of(
+    directory: RunDirectory,
+    manifest: JSONObject,
+    config: RunConfig,
+    parts: Parts,
+    tally: Tally,
+    done: bytearray,
+    groups: Groups | None,
+    share: Share | None,
+) -> tuple[Coordinator, Callable[[], Awaitable[bool]]]:
+    """Who runs it, on a cluster, on worker processes or here, and what it has to do."""
+    if parts.cluster is not None and tally.done < tally.expected:
+        from gym_mcp.cluster.start import make_cluster_crew
+
+        arm = make_arm(manifest, config, parts)
+        return make_cluster_crew(parts.cluster, directory, arm, config, parts, tally, done, groups)
+    if share is None and min(config.workers or 1, config.concurrency, tally.expected - tally.done) > 1:
+        from gym_mcp.crew.start import make_crew
+
+        return make_crew(directory, make_arm(manifest, config, parts), config, parts, tally, done, groups)
+    return _in_process(directory, manifest, config, parts, tally, done, groups, share)
 
 
 def _in_process(

@@ -26,7 +26,7 @@ _GARBLED: Final = re.compile(
 _HOLES: Final = re.compile(
     r"(?<![\\\w}$])\{\{?\s*(?:question|prompt|context|problem|input|text|name|answer|options?|choices|instructions?|query|"
     r"document|passage|content|task|user|topic|example|data|item|title|value|code|language)(?:_?\w+)?\s*\}\}?"
-    r"|\[(?:INSERT|TODO|PLACEHOLDER|FILL)\b[^\]\n]*\]|<(?:INSERT|TODO|PLACEHOLDER)\b[^>\n]*>|%\(\w+\)s|\$\{\w+\}"
+    r"|\[(?:INSERT|TODO|PLACEHOLDER|FILL)\b[^\]\n]{0,200}\]|<(?:INSERT|TODO|PLACEHOLDER)\b[^>\n]{0,200}>|%\(\w+\)s|\$\{\w+\}"
     r"|^(?:None|nan|null|undefined|NaN)$|\bLorem ipsum\b",
     re.MULTILINE,
 )
